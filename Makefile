@@ -1,0 +1,177 @@
+# Every target a person or a pipeline needs. `make` alone prints them; a comment after ## is the help text.
+# Nothing here is installed into the system: tools are pinned in hack/tools and cached outside the checkout.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The same flags everywhere: a build without -trimpath shares no cache entry with one that has it, and the Kubernetes
+# packages behind the tests take minutes to compile twice.
+export GOFLAGS := -trimpath -buildvcs=false
+export CGO_ENABLED := 0
+
+VERSION ?= 1.0.0
+IMG ?= englog-operator:$(VERSION)
+WORKLOAD_IMG ?= englog:$(VERSION)
+KUBECTL ?= kubectl
+CONTAINER_TOOL ?= docker
+TOOL := hack/tools/run
+MODULE := $(shell sed -n 's/^module //p' go.mod)
+LDFLAGS := -s -w -X $(MODULE)/workload/run.Version=$(VERSION)
+# Product code: what ships. Tests and tools stand beside it.
+PRODUCT := ./api/... ./controllers/... ./cmd/... ./workload/...
+# go complains about a pattern that matches nothing; a room that has not been built yet is no error.
+existing = $(foreach pattern,$(1),$(if $(wildcard $(patsubst %/...,%,$(pattern))),$(pattern)))
+# Packages whose tests need neither a database nor a control plane (those skip themselves under -short).
+UNIT := $(call existing,$(PRODUCT) ./hack/cluster/... ./hack/demo/... ./test/architecture/... ./test/load/...)
+GOTEST := go test -count=1
+# Set to fail, not skip, where the real node cannot run (the pipeline sets it).
+export REQUIRE_NODE ?=
+# How often test-crash kills the operator.
+KILLS ?= 3
+
+##@ General
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*##"; printf "Usage: make <target>\n"} \
+		/^[a-zA-Z0-9_%-]+:.*?##/ {printf "  %-18s %s\n", $$1, $$2} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
+
+##@ Development
+
+.PHONY: manifests
+manifests: ## Generate CRDs and RBAC from the markers in the code
+	$(TOOL) controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(TOOL) controller-gen rbac:roleName=manager-role paths="./controllers/..." output:rbac:artifacts:config=config/rbac
+
+.PHONY: generate
+generate: ## Generate DeepCopy methods and apply configurations
+	$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: fmt
+fmt: ## Format the Go sources
+	gofmt -s -w $$(git ls-files -co --exclude-standard '*.go')
+
+.PHONY: vet
+vet: ## Run go vet
+	go vet ./...
+
+.PHONY: lint
+lint: lint-go lint-api lint-workflows ## Run every linter
+
+.PHONY: lint-go
+lint-go: ## Run golangci-lint over all packages
+	$(TOOL) lint run --config .golangci.yml $(call existing,$(PRODUCT) ./hack/... ./test/...)
+
+.PHONY: lint-api
+lint-api: ## Run the Kubernetes API linter over api/
+	$(if $(wildcard api),$(TOOL) lint run --config .golangci-kal.yml ./api/...,@echo "api/ does not exist yet")
+
+.PHONY: lint-workflows
+lint-workflows: ## Run actionlint over the workflows
+	$(TOOL) actionlint
+
+.PHONY: lint-fix
+lint-fix: ## Run golangci-lint and apply the fixes it knows
+	$(TOOL) lint run --config .golangci.yml --fix $(call existing,$(PRODUCT) ./hack/... ./test/...)
+
+.PHONY: verify-generate
+verify-generate: ## Fail when generated files differ from what the sources give
+	hack/verify-generate
+
+.PHONY: tools
+tools: ## Build the pinned tools into the cache
+	$(TOOL) --build
+
+##@ Build
+
+.PHONY: build
+build: ## Build the manager, the kubectl plugin and the service into bin/
+	@mkdir -p bin
+	$(foreach command,$(notdir $(wildcard cmd/*)),go build -ldflags '$(LDFLAGS)' -o bin/$(command) ./cmd/$(command) &&) true
+
+.PHONY: run
+run: ## Run the manager on this machine against the current kubeconfig
+	go run ./cmd/manager
+
+.PHONY: docker-build
+docker-build: ## Build both images with a container engine
+	$(CONTAINER_TOOL) build --target manager --build-arg VERSION=$(VERSION) -t $(IMG) .
+	$(CONTAINER_TOOL) build --target englog --build-arg VERSION=$(VERSION) -t $(WORKLOAD_IMG) .
+
+##@ Deployment (current kubeconfig)
+
+.PHONY: install
+install: manifests ## Install the CRDs
+	$(KUBECTL) apply --server-side -k config/crd
+
+.PHONY: uninstall
+uninstall: ## Remove the CRDs, and with them every EngLogInstance
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: deploy
+deploy: manifests ## Deploy the operator with its RBAC, running $(IMG)
+	$(KUBECTL) kustomize config/default | sed 's|image: controller:latest|image: $(IMG)|' | $(KUBECTL) apply --server-side -f -
+
+.PHONY: undeploy
+undeploy: ## Remove the operator, its RBAC and its CRDs
+	$(KUBECTL) kustomize config/default | $(KUBECTL) delete --ignore-not-found -f -
+
+##@ Tests
+
+.PHONY: test
+test: test-unit test-envtest test-service test-model test-e2e test-crash ## Run every test; without root the real-node part is skipped and says so
+
+.PHONY: test-unit
+test-unit: ## Quick tests: tables, architecture, no other processes
+	$(GOTEST) -short $(UNIT)
+
+.PHONY: test-envtest
+test-envtest: ## The operator against a real API server and controller-manager
+	$(GOTEST) -timeout 15m ./test/envtest/...
+
+.PHONY: test-service
+test-service: ## The service against a real PostgreSQL and Redis, started privately
+	$(GOTEST) -timeout 15m ./workload/...
+
+.PHONY: test-model
+test-model: ## The model checker over the rollout planner
+	$(GOTEST) -timeout 15m ./test/model/...
+
+.PHONY: test-e2e
+test-e2e: ## One cutover under load on the real node (root on Linux)
+	hack/verify-node $(GOTEST) -v -timeout 30m ./test/e2e/...
+
+.PHONY: test-crash
+test-crash: ## Kill the operator in mid-cutover, KILLS times, on the real node (root on Linux)
+	KILLS=$(KILLS) hack/verify-node $(GOTEST) -v -timeout 30m ./test/crash/...
+
+.PHONY: bench
+bench: $(addprefix bench-,$(notdir $(wildcard test/bench/*))) ## Run every benchmark
+
+.PHONY: bench-%
+bench-%: ## Run the benchmark in test/bench/<name>
+	$(GOTEST) -run '^$$' -bench . -benchmem -timeout 60m ./test/bench/$*/...
+
+.PHONY: coverage-table
+coverage-table: ## Statement coverage per package, lowest first
+	hack/coverage-table $(UNIT)
+
+##@ Local cluster and demo
+
+.PHONY: cluster-up
+cluster-up: ## Start a real one-node Kubernetes on this machine (CLUSTER=kind uses kind)
+	go run ./hack/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and leave nothing behind
+	go run ./hack/cluster down
+
+.PHONY: demo
+demo: ## Show a cutover under load in the terminal; the cluster stays for a look around
+	go run ./hack/demo
+
+.PHONY: demo-once
+demo-once: ## The same without a terminal; the last line is JSON, non-zero exit on any loss
+	go run ./hack/demo --once

@@ -1,0 +1,218 @@
+// Package architecture holds the laws of this repository as tests: which room may import which, what a pure room may
+// call, how long a function may grow. Each law carries its reason, and the reason is what a failure prints.
+//
+// It must never import a package of the product: it reads the source, so that it also judges what does not compile.
+package architecture
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/garnizeh/englog-operator"
+
+// A law says which imports the packages of some rooms must not have, and why.
+type law struct {
+	name    string
+	because string
+	rooms   []string // package paths below the module; "/..." includes what is below
+	except  []string // rooms that the law leaves out
+	// forbids decides about one import, given without the module prefix where it is ours.
+	forbids func(imported string) bool
+	// transitive laws look at everything a package links, others at its own import lines.
+	transitive bool
+	// An import that must be refused: proof that the law bites.
+	example string
+}
+
+// pureRooms decide; they are handed everything they know, the time included.
+var pureRooms = []string{
+	"controllers/plan/...", "controllers/guard/...", "controllers/revision/...",
+	"controllers/render/...", "controllers/world/...",
+}
+
+var laws = []law{
+	{
+		name:    "pure rooms link no client",
+		because: "what decides must be testable as a table and enumerable by the model checker: a client would let it look at a world it was not given",
+		rooms:   pureRooms, transitive: true,
+		forbids: anyOf(
+			under("k8s.io/client-go/rest"), under("k8s.io/client-go/kubernetes"), under("k8s.io/client-go/dynamic"),
+			under("k8s.io/client-go/tools/cache"), under("sigs.k8s.io/controller-runtime/pkg/client"),
+			under("sigs.k8s.io/controller-runtime/pkg/manager"),
+			under("controllers/observe"), under("controllers/apply"), under("controllers/probe"),
+		),
+		example: "sigs.k8s.io/controller-runtime/pkg/client",
+	},
+	{
+		name:    "pure rooms import nothing that does I/O",
+		because: "files, sockets, processes, logs and randomness make the same input give two answers",
+		rooms:   pureRooms,
+		forbids: anyOf(
+			only("os"), under("os"), only("net"), only("net/http"), under("net/http"), only("io/ioutil"), only("syscall"), only("log"),
+			only("log/slog"), only("math/rand"), only("math/rand/v2"), only("crypto/rand"), only("database/sql"),
+			under("k8s.io/klog"), under("sigs.k8s.io/controller-runtime/pkg/log"),
+		),
+		example: "net/http",
+	},
+	{
+		name:    "api imports Kubernetes API packages only",
+		because: "clients of the API vendor this package; whatever it imports, they carry",
+		rooms:   []string{"api/..."}, except: []string{"api/v1alpha1/applyconfiguration/..."},
+		forbids: func(imported string) bool {
+			return !standard(imported) && !anyOf(under("k8s.io/api"), under("k8s.io/apimachinery"),
+				under("k8s.io/apiextensions-apiserver/pkg/apis"), under("sigs.k8s.io/gateway-api/apis"), under("api"))(imported)
+		},
+		example: "sigs.k8s.io/controller-runtime/pkg/scheme",
+	},
+	{
+		name:    "api links nothing else of ours",
+		because: "the types are the bottom of the house; everything stands on them",
+		rooms:   []string{"api/..."}, transitive: true,
+		forbids: anyOf(under("controllers"), under("workload"), under("cmd"), under("hack"), under("test")),
+		example: "controllers/plan",
+	},
+	{
+		name:    "the operator never links the service",
+		because: "they meet at HTTP, termination messages and environment variables, and are upgraded apart",
+		rooms:   []string{"controllers/...", "cmd/manager/...", "cmd/kubectl-englog/..."}, transitive: true,
+		forbids: under("workload"), example: "workload/store",
+	},
+	{
+		name:    "the service never links the operator",
+		because: "the service runs without Kubernetes too, and must not grow its 100 packages of API types",
+		rooms:   []string{"workload/...", "cmd/englog/..."}, transitive: true,
+		forbids: anyOf(under("controllers"), under("api"), under("k8s.io"), under("sigs.k8s.io")), example: "controllers",
+	},
+	{
+		name:    "the domain root links the standard library and uuid only",
+		because: "the words of the domain outlive every database, queue and router",
+		rooms:   []string{"workload"}, transitive: true,
+		forbids: func(imported string) bool {
+			return !standard(imported) && !under("github.com/google/uuid")(imported) && !only("workload")(imported)
+		},
+		example: "github.com/jackc/pgx/v5",
+	},
+	{
+		name:    "the HTTP rooms never see a database driver",
+		because: "a handler speaks to the domain's interfaces; SQL in a handler cannot be tested without a server",
+		rooms:   []string{"workload/api/...", "workload/web/..."}, transitive: true,
+		forbids: anyOf(under("github.com/jackc/pgx"), under("github.com/redis/go-redis"), only("database/sql")),
+		example: "github.com/jackc/pgx/v5/pgxpool",
+	},
+	{
+		name:    "store knows neither redisx nor ai",
+		because: "one package per dependency: PostgreSQL must work with Redis gone and the AI away",
+		rooms:   []string{"workload/store/..."}, transitive: true,
+		forbids: anyOf(under("workload/redisx"), under("workload/ai"), under("github.com/redis/go-redis")), example: "workload/ai",
+	},
+	{
+		name:    "redisx knows neither store nor ai",
+		because: "one package per dependency: Redis carries ids, it does not read rows",
+		rooms:   []string{"workload/redisx/..."}, transitive: true,
+		forbids: anyOf(under("workload/store"), under("workload/ai"), under("github.com/jackc/pgx")), example: "workload/store",
+	},
+	{
+		name:    "ai knows neither store nor redisx",
+		because: "one package per dependency: a provider turns text into insight and keeps nothing",
+		rooms:   []string{"workload/ai/..."}, transitive: true,
+		forbids: anyOf(under("workload/store"), under("workload/redisx"), under("github.com/jackc/pgx"), under("github.com/redis/go-redis")),
+		example: "github.com/redis/go-redis/v9",
+	},
+	{
+		name:    "the product links no test or development code",
+		because: "what only tests need must not ship: it is weight, and attack surface",
+		rooms:   []string{"api/...", "controllers/...", "cmd/...", "workload/..."}, except: []string{"workload/testrig/..."}, transitive: true,
+		forbids: anyOf(under("github.com/onsi/ginkgo"), under("github.com/onsi/gomega"), under("github.com/alicebob/miniredis"),
+			under("pgregory.net/rapid"), under("sigs.k8s.io/controller-tools"), under("sigs.k8s.io/controller-runtime/pkg/envtest"),
+			only("testing"), under("workload/testrig"), under("test"), under("hack")),
+		example: "workload/testrig",
+	},
+}
+
+func TestImportLaws(t *testing.T) {
+	packages := listPackages(t)
+	for _, law := range laws {
+		t.Run(law.name, func(t *testing.T) {
+			for _, offence := range law.offences(packages) {
+				t.Errorf("%s\n\tlaw: %s\n\tbecause: %s", offence, law.name, law.because)
+			}
+		})
+	}
+}
+
+// A law that refuses nothing is a comment. This breaks each one on purpose, in every room it names.
+func TestImportLawsBite(t *testing.T) {
+	for _, law := range laws {
+		for _, room := range law.rooms {
+			path := strings.TrimSuffix(room, "/...")
+			offender := goPackage{ImportPath: module + "/" + path, Imports: []string{ours(law.example)}, Deps: []string{ours(law.example)}}
+			if len(law.offences([]goPackage{offender})) != 1 {
+				t.Errorf("%s: %s may import %s", law.name, path, law.example)
+			}
+			innocent := goPackage{ImportPath: module + "/" + path, Imports: []string{"strings"}, Deps: []string{"strings"}}
+			if offences := law.offences([]goPackage{innocent}); len(offences) != 0 {
+				t.Errorf("%s refuses the innocent: %v", law.name, offences)
+			}
+		}
+	}
+}
+
+func (l law) offences(packages []goPackage) []string {
+	var found []string
+	for _, pkg := range packages {
+		path := pkg.room()
+		if !within(path, l.rooms) || within(path, l.except) {
+			continue
+		}
+		imports := pkg.Imports
+		if l.transitive {
+			imports = pkg.Deps
+		}
+		for _, imported := range imports {
+			if l.forbids(strings.TrimPrefix(imported, module+"/")) {
+				found = append(found, path+" imports "+imported)
+			}
+		}
+	}
+	return found
+}
+
+// within reports whether a package path lies in one of the rooms.
+func within(path string, rooms []string) bool {
+	return slices.ContainsFunc(rooms, func(room string) bool {
+		prefix, tree := strings.CutSuffix(room, "/...")
+		return path == prefix || tree && strings.HasPrefix(path, prefix+"/")
+	})
+}
+
+func only(path string) func(string) bool {
+	return func(imported string) bool { return imported == path }
+}
+
+func under(path string) func(string) bool {
+	return func(imported string) bool {
+		return imported == path || strings.HasPrefix(imported, path+"/")
+	}
+}
+
+func anyOf(matches ...func(string) bool) func(string) bool {
+	return func(imported string) bool {
+		return slices.ContainsFunc(matches, func(match func(string) bool) bool { return match(imported) })
+	}
+}
+
+// ours puts the module in front of a room of this repository and leaves other paths alone.
+func ours(path string) string {
+	if within(path, []string{"api/...", "controllers/...", "cmd/...", "workload/...", "hack/...", "test/..."}) {
+		return module + "/" + path
+	}
+	return path
+}
+
+// standard reports whether an import is of the standard library: its first element has no dot, and it is not ours.
+func standard(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(first, ".") && ours(imported) == imported
+}
