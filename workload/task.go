@@ -72,6 +72,12 @@ type KindVersion struct {
 	Version int16
 }
 
+// KindRoom says how many more tasks of a kind fit into their stream.
+type KindRoom struct {
+	KindVersion
+	Room int
+}
+
 // TaskState is the state of a task. Done, dead and cancelled are final, though a re-run makes a dead task ready again.
 type TaskState string
 
@@ -190,6 +196,12 @@ func (f *Failure) Unwrap() error { return f.Err }
 // Fail makes a Failure.
 func Fail(class FailureClass, code string, err error) *Failure {
 	return &Failure{Class: class, Code: code, Err: err}
+}
+
+// Finished is a claimed task with what it found; a nil insight ends the task without one.
+type Finished struct {
+	Claimed
+	Insight *Insight
 }
 
 // Cause is what is recorded of a failed run.

@@ -33,7 +33,7 @@ CREATE TABLE tasks (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1);
 
 CREATE UNIQUE INDEX tasks_period ON tasks (user_id, kind, period) WHERE entry_id IS NULL;
-CREATE INDEX tasks_ready ON tasks (priority DESC, run_at) WHERE state = 'ready';
+CREATE INDEX tasks_ready ON tasks (kind, kind_version, priority DESC, run_at) WHERE state = 'ready';
 CREATE INDEX tasks_running ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_queued ON tasks (queued_at) WHERE state = 'queued';
 CREATE INDEX tasks_dead ON tasks (user_id, finished_at DESC) WHERE state = 'dead';
