@@ -1,0 +1,8 @@
+//go:build !nextrelease
+
+package store
+
+import "embed"
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS

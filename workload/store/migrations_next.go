@@ -1,0 +1,10 @@
+//go:build nextrelease
+
+package store
+
+import "embed"
+
+// The next release carries one more expand migration than this one.
+//
+//go:embed migrations/*.sql migrations/next/*.sql
+var migrationFiles embed.FS
