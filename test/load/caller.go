@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type caller struct {
 	cfg    Config
 	dialer *dialer
 	pool   *pool
+
+	revision atomic.Value // of the last answer
 }
 
 // patience is how long caller goes on when the service is busy or away.
@@ -67,7 +70,13 @@ func (c *caller) once(m message) (answer, error) {
 	}
 	a, err := conn.exchange(m, deadline)
 	c.pool.put(conn, err != nil || a.close)
+	c.revision.Store(a.revision)
 	return a, err
+}
+
+func (c *caller) lastRevision() string {
+	s, _ := c.revision.Load().(string)
+	return s
 }
 
 func clip(s string, n int) string {

@@ -16,13 +16,15 @@ import (
 
 // Message is one line that the command writes to standard output. Event says which member is set.
 type Message struct {
-	Event  string  `json:"event"` // preparing, started, tick, report, checking, check or error
+	Event  string  `json:"event"` // journey, preparing, started, tick, report, checking, check or error
 	Done   int     `json:"done,omitempty"`
 	Total  int     `json:"total,omitempty"`
 	Tick   *Tick   `json:"tick,omitempty"`
 	Report *Report `json:"report,omitempty"`
 	Check  *Check  `json:"check,omitempty"`
-	Error  string  `json:"error,omitempty"`
+
+	Journey *Journey `json:"journey,omitempty"`
+	Error   string   `json:"error,omitempty"`
 }
 
 // options are the command's flags.
@@ -31,6 +33,7 @@ type options struct {
 	check    CheckConfig
 	duration time.Duration
 	noCheck  bool
+	journey  bool
 	device   string
 }
 
@@ -67,6 +70,7 @@ func parseOptions(args []string) (*options, error) {
 	fs.StringVar(&sources, "sources", "", "local addresses to send from, comma-separated, at least 4")
 	fs.StringVar(&o.device, "add-to", "", "add the source addresses to this network device first (needs root)")
 	fs.DurationVar(&o.duration, "duration", 0, "end after this time; 0 = when standard input says stop or ends")
+	fs.BoolVar(&o.journey, "journey", false, "only register a user, write one entry and wait for its first insight")
 	fs.BoolVar(&o.noCheck, "no-check", false, "do not look for the acknowledged entries and their tasks")
 	fs.StringVar(&o.check.Database, "database", "", "PostgreSQL URL for counting tasks")
 	fs.StringVar(&kinds, "kinds", "", "enabled task kinds, comma-separated (default: all that are found)")
@@ -94,6 +98,11 @@ func (o *options) run(ctx context.Context, stdin io.Reader, w *lineWriter) (bool
 		if err := addAddresses(o.device, o.cfg.Sources); err != nil {
 			return false, err
 		}
+	}
+	if o.journey {
+		j, err := Travel(ctx, o.cfg)
+		w.write(Message{Event: "journey", Journey: j})
+		return false, err
 	}
 	accounts, entries, err := Prepare(ctx, o.cfg, w.counter("preparing"))
 	if err != nil {

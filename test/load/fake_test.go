@@ -20,6 +20,7 @@ type fakeService struct {
 	peers    map[string]bool // client addresses without port
 	counted  atomic.Int64    // requests for entries by the counted client
 	created  atomic.Int64
+	asked    atomic.Int64
 	revision atomic.Value
 	// misbehave may answer a request itself (and return true) before anything else looks at it.
 	misbehave atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
@@ -38,6 +39,7 @@ func newFakeService(t *testing.T) *fakeService {
 	mux.HandleFunc("GET /api/v1/entries", f.list)
 	mux.HandleFunc("GET /api/v1/entries/{id}", f.get)
 	mux.HandleFunc("GET /api/v1/entries/{id}/tasks", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, *f.tasks.Load()) })
+	mux.HandleFunc("GET /api/v1/entries/{id}/insights", f.insights)
 	f.Server = httptest.NewServer(f.wrap(mux))
 	t.Cleanup(f.Close)
 	return f
@@ -98,6 +100,15 @@ func (f *fakeService) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = fmt.Fprintf(w, `{"id":%q,"version":1}`, r.PathValue("id"))
+}
+
+// insights come with the third question, as from a worker that needs a moment.
+func (f *fakeService) insights(w http.ResponseWriter, _ *http.Request) {
+	if f.asked.Add(1) < 3 {
+		_, _ = fmt.Fprint(w, `{"items":[]}`)
+		return
+	}
+	_, _ = fmt.Fprint(w, `{"items":[{"kind":"sentiment","data":{"score":1}}]}`)
 }
 
 // lose forgets an entry after it was acknowledged.

@@ -369,3 +369,11 @@ func TestCommandStopsWhenTold(t *testing.T) {
 		t.Errorf("code %d: %s", code, out.String())
 	}
 }
+
+func TestJourneyEndsWithTheFirstInsight(t *testing.T) {
+	f := newFakeService(t)
+	j, err := Travel(t.Context(), Config{Address: f.address()})
+	if err != nil || j.Insight != "sentiment" || j.EntryID == "" || j.Revision != "blue" {
+		t.Errorf("journey %+v, error %v", j, err)
+	}
+}
