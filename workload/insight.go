@@ -44,7 +44,7 @@ type Subject struct {
 	Body    string
 	Kind    string
 	Project string
-	Mood    int // 1 to 10; 0: none given
+	Mood    int16 // 1 to 10; 0: none given
 	Tags    []string
 	At      time.Time
 	Week    []SubjectEntry
@@ -57,7 +57,7 @@ type SubjectEntry struct {
 	Kind     string
 	Project  string
 	Impact   string
-	Mood     int
+	Mood     int16
 	Tags     []string
 	Duration time.Duration
 	At       time.Time

@@ -135,6 +135,13 @@ type TaskRef struct {
 	Priority int16
 }
 
+// Delivery is a message that brought a task's id. Stream and Message are the transport's receipt.
+type Delivery struct {
+	ID      uuid.UUID
+	Stream  string
+	Message string
+}
+
 // Claimed is a task that this worker may run until its lease ends. Token fences every later write.
 type Claimed struct {
 	ID           uuid.UUID

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	englog "github.com/garnizeh/englog-operator/workload"
@@ -37,8 +38,7 @@ SELECT n.id, u.id, $2::uuid, $3::integer, n.kind, n.kind_version, n.priority, $4
        CASE WHEN $4::text = 'queued' THEN now() END, now() + $5::float8 * interval '1 second', $6::text, $7::text
   FROM users u, unnest($8::uuid[], $9::text[], $10::smallint[], $11::smallint[]) AS n (id, kind, kind_version, priority)
  WHERE u.id = $1::uuid AND $12::boolean
-   AND coalesce((u.preferences ->> 'ai_enabled')::boolean, true)
-   AND NOT coalesce(u.preferences -> 'disabled_tasks' ? n.kind, false)
+   AND u.ai_enabled AND n.kind <> ALL (u.disabled_tasks)
 ON CONFLICT (entry_id, kind, entry_version) DO NOTHING`
 	return shiftParams(text, offset)
 }
@@ -148,17 +148,26 @@ func (s *Tasks) Due(ctx context.Context, room []englog.KindRoom) ([]englog.TaskR
 	for i, r := range room {
 		kinds[i], versions[i], rooms[i] = string(r.Kind), r.Version, int32(r.Room)
 	}
-	rows, err := s.pool.Query(ctx, dueSQL, kinds, versions, rooms)
-	if err != nil {
-		return nil, fmt.Errorf("finding due tasks: %w", err)
-	}
-	refs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r englog.TaskRef, err error) {
-		return r, row.Scan(&r.ID, &r.Kind, &r.Version, &r.Priority)
+	return collect(ctx, s.pool, "finding due tasks", scanRef, dueSQL, kinds, versions, rooms)
+}
+
+func scanRef(row pgx.CollectableRow) (r englog.TaskRef, err error) {
+	return r, row.Scan(&r.ID, &r.Kind, &r.Version, &r.Priority)
+}
+
+// collect runs one statement outside any transaction and reads its rows.
+func collect[T any](ctx context.Context, pool *pgxpool.Pool, what string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	out, err := once(func() ([]T, error) {
+		rows, err := pool.Query(ctx, sql, args...)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, scan)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("finding due tasks: %w", err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	return refs, nil
+	return out, nil
 }
 
 // A message for a task that was swept back to ready is still good once the task is due; one for a task that waits
@@ -184,15 +193,7 @@ func (s *Tasks) Claim(ctx context.Context, ids []uuid.UUID, known []englog.KindV
 		tokens[i] = uuid.New()
 	}
 	kinds, versions := splitKinds(known)
-	rows, err := s.pool.Query(ctx, claimSQL, ids, tokens, kinds, versions, owner, lease.Seconds())
-	if err != nil {
-		return nil, fmt.Errorf("claiming tasks: %w", err)
-	}
-	claimed, err := pgx.CollectRows(rows, scanClaimed)
-	if err != nil {
-		return nil, fmt.Errorf("claiming tasks: %w", err)
-	}
-	return claimed, nil
+	return collect(ctx, s.pool, "claiming tasks", scanClaimed, claimSQL, ids, tokens, kinds, versions, owner, lease.Seconds())
 }
 
 func scanClaimed(row pgx.CollectableRow) (c englog.Claimed, err error) {
@@ -226,15 +227,7 @@ RETURNING t.id`
 // Extend prolongs leases and returns the ids of those that still hold.
 func (s *Tasks) Extend(ctx context.Context, held []englog.Claimed, lease time.Duration) ([]uuid.UUID, error) {
 	ids, tokens := splitClaims(held)
-	rows, err := s.pool.Query(ctx, extendSQL, ids, tokens, lease.Seconds())
-	if err != nil {
-		return nil, fmt.Errorf("extending leases: %w", err)
-	}
-	kept, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, fmt.Errorf("extending leases: %w", err)
-	}
-	return kept, nil
+	return collect(ctx, s.pool, "extending leases", pgx.RowTo[uuid.UUID], extendSQL, ids, tokens, lease.Seconds())
 }
 
 func splitClaims(held []englog.Claimed) ([]uuid.UUID, []uuid.UUID) {
@@ -271,7 +264,7 @@ func (s *Tasks) Cancel(ctx context.Context, c englog.Claimed, cause englog.Cause
 }
 
 func (s *Tasks) fenced(ctx context.Context, what, sql string, args ...any) error {
-	tag, err := s.pool.Exec(ctx, sql, args...)
+	tag, err := once(func() (pgconn.CommandTag, error) { return s.pool.Exec(ctx, sql, args...) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -317,24 +310,12 @@ RETURNING t.state`
 // maxCrashes workers is dead.
 func (s *Tasks) Sweep(ctx context.Context, stale time.Duration, maxCrashes int) (englog.Swept, error) {
 	var swept englog.Swept
-	batch := &pgx.Batch{}
-	batch.Queue(sweepQueuedSQL, stale.Seconds())
-	batch.Queue(sweepRunningSQL, int16(maxCrashes))
-	results := s.pool.SendBatch(ctx, batch)
-	defer results.Close()
-	tag, err := results.Exec()
+	tag, err := once(func() (pgconn.CommandTag, error) { return s.pool.Exec(ctx, sweepQueuedSQL, stale.Seconds()) })
 	if err != nil {
 		return swept, fmt.Errorf("sweeping queued tasks: %w", err)
 	}
 	swept.Requeued = int(tag.RowsAffected())
-	rows, err := results.Query()
-	if err != nil {
-		return swept, fmt.Errorf("sweeping running tasks: %w", err)
-	}
-	states, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return swept, fmt.Errorf("sweeping running tasks: %w", err)
-	}
+	states, err := collect(ctx, s.pool, "sweeping running tasks", pgx.RowTo[string], sweepRunningSQL, int16(maxCrashes))
 	for _, state := range states {
 		if state == string(englog.TaskDead) {
 			swept.Poisoned++
@@ -342,7 +323,7 @@ func (s *Tasks) Sweep(ctx context.Context, stale time.Duration, maxCrashes int) 
 			swept.Crashed++
 		}
 	}
-	return swept, results.Close()
+	return swept, err
 }
 
 const countsSQL = `
@@ -353,17 +334,8 @@ UNION ALL SELECT kind, state, count(id)::bigint FROM tasks WHERE state = 'dead' 
 
 // Counts returns how many tasks are in each state that is not done or cancelled.
 func (s *Tasks) Counts(ctx context.Context) ([]englog.TaskCount, error) {
-	rows, err := s.pool.Query(ctx, countsSQL)
-	if err != nil {
-		return nil, fmt.Errorf("counting tasks: %w", err)
-	}
-	counts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c englog.TaskCount, err error) {
-		return c, row.Scan(&c.Kind, &c.State, &c.Count)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("counting tasks: %w", err)
-	}
-	return counts, nil
+	scan := func(row pgx.CollectableRow) (c englog.TaskCount, err error) { return c, row.Scan(&c.Kind, &c.State, &c.Count) }
+	return collect(ctx, s.pool, "counting tasks", scan, countsSQL)
 }
 
 const oldestReadySQL = `

@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	englog "github.com/garnizeh/englog-operator/workload"
 )
@@ -69,11 +68,7 @@ func (s *Tasks) Finish(ctx context.Context, done []englog.Finished) ([]uuid.UUID
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, finishSQL, args...)
-	if err != nil {
-		return nil, fmt.Errorf("finishing tasks: %w", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	ids, err := collect(ctx, s.pool, "finishing tasks", pgx.RowTo[uuid.UUID], finishSQL, args...)
 	if err != nil {
 		return nil, finishError(err)
 	}
@@ -82,11 +77,10 @@ func (s *Tasks) Finish(ctx context.Context, done []englog.Finished) ([]uuid.UUID
 
 // finishError marks what no repetition can cure: data that PostgreSQL refuses.
 func finishError(err error) error {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code[:2] == "22" || pg.Code == "23514") {
-		return englog.Fail(englog.FailurePermanent, "insight_refused", fmt.Errorf("finishing tasks: %w", err))
+	if state, _ := sqlState(err); strings.HasPrefix(state, "22") || state == "23514" {
+		return englog.Fail(englog.FailurePermanent, "insight_refused", err)
 	}
-	return fmt.Errorf("finishing tasks: %w", err)
+	return err
 }
 
 func finishArgs(done []englog.Finished) ([]any, error) {
