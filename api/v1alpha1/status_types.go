@@ -1,9 +1,7 @@
 package v1alpha1
 
 import (
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // Color names one of the two fixed slots a revision runs in. Colors are the operator's business: they appear in status,
@@ -529,11 +527,11 @@ type ManagedStatus struct {
 	// databaseVolume is the uid of the managed database's claim, to notice when it is another one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	DatabaseVolume types.UID `json:"databaseVolume,omitempty"`
-	// phase of the managed database's claim.
+	DatabaseVolume string `json:"databaseVolume,omitempty"`
+	// claimPhase is the phase of the managed database's claim.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
-	ClaimPhase corev1.PersistentVolumeClaimPhase `json:"claimPhase,omitempty"`
+	ClaimPhase string `json:"claimPhase,omitempty"`
 }
 
 // Outcome is how a rollout ended.
