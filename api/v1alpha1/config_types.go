@@ -303,7 +303,9 @@ type NetworkPeer struct {
 
 	// peer selects pods, namespaces or an address block, as in a NetworkPolicy.
 	// +required
-	Peer networkingv1.NetworkPolicyPeer `json:"peer,omitzero"`
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:XValidation:rule="has(self.ipBlock) ? !(has(self.podSelector) || has(self.namespaceSelector)) : (has(self.podSelector) || has(self.namespaceSelector))",message="must select by ipBlock alone, or by podSelector and namespaceSelector: remove what does not belong, or add one of them"
+	Peer *networkingv1.NetworkPolicyPeer `json:"peer,omitempty"`
 
 	// ports are the TCP ports. Default: for Ingress the service port, for Egress all.
 	// +optional

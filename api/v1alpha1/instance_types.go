@@ -77,7 +77,7 @@ type EngLogInstance struct {
 
 	// metadata is the standard object metadata. The name is at most 40 characters.
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	// spec is the desired state of the installation.
 	// +required
@@ -85,7 +85,7 @@ type EngLogInstance struct {
 
 	// status is the observed state of the installation.
 	// +optional
-	Status EngLogInstanceStatus `json:"status,omitempty,omitzero"`
+	Status EngLogInstanceStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value, as in every built-in kind
 }
 
 // EngLogInstanceList is a list of EngLogInstances.

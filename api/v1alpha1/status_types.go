@@ -62,7 +62,7 @@ const (
 // EngLogInstanceStatus is what was last observed. All of it but timers, attempts, epoch and history can be rebuilt from the
 // cluster.
 type EngLogInstanceStatus struct {
-	// conditions: Ready, Available, Reconciling, Stalled, RolledOut, Migrated, TrafficVerified, ReferencesResolved and
+	// conditions are Ready, Available, Reconciling, Stalled, RolledOut, Migrated, TrafficVerified, ReferencesResolved and
 	// SpecAccepted.
 	// +optional
 	// +listType=map
