@@ -12,7 +12,8 @@ import (
 
 	"github.com/golangci/golangci-lint/v2/pkg/commands"
 	"github.com/golangci/golangci-lint/v2/pkg/exitcodes"
-	_ "sigs.k8s.io/kube-api-linter/pkg/plugin" // registers "kubeapilinter"
+	_ "sigs.k8s.io/kube-api-linter/pkg/plugin/base"  // the linter "kubeapilinter"
+	_ "sigs.k8s.io/kube-api-linter/pkg/registration" // its rules
 )
 
 const upstream = "github.com/golangci/golangci-lint/v2"
