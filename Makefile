@@ -41,13 +41,13 @@ help: ## Show this help
 ##@ Development
 
 .PHONY: manifests
-manifests: ## Generate CRDs and RBAC from the markers in the code
+manifests: ## Generate the CRD and the API reference from the types in api/
 	$(TOOL) controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(TOOL) controller-gen rbac:roleName=manager-role paths="./controllers/..." output:rbac:artifacts:config=config/rbac
+	go run ./hack/crd config/crd/bases/englog.io_engloginstances.yaml docs/reference/api.md
 
 .PHONY: generate
-generate: ## Generate DeepCopy methods and apply configurations
-	$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/...
+generate: ## Generate DeepCopy methods
+	$(TOOL) controller-gen object paths=./api/...
 
 .PHONY: fmt
 fmt: ## Format the Go sources

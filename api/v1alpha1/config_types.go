@@ -303,7 +303,6 @@ type NetworkPeer struct {
 
 	// peer selects pods, namespaces or an address block, as in a NetworkPolicy.
 	// +required
-	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:XValidation:rule="has(self.ipBlock) ? !(has(self.podSelector) || has(self.namespaceSelector)) : (has(self.podSelector) || has(self.namespaceSelector))",message="must select by ipBlock alone, or by podSelector and namespaceSelector: remove what does not belong, or add one of them"
 	Peer *networkingv1.NetworkPolicyPeer `json:"peer,omitempty"`
 
