@@ -56,7 +56,7 @@ func (c *Client) stream(k englog.KindVersion, lane string) string {
 	return c.key("tasks", string(k.Kind), strconv.Itoa(int(k.Version)), lane)
 }
 
-// Publish hands task ids to the workers, and returns how many messages each kind's streams then hold.
+// Publish hands task ids to the workers.
 func (c *Client) Publish(ctx context.Context, refs []englog.TaskRef) error {
 	if len(refs) == 0 {
 		return nil
@@ -113,6 +113,9 @@ func (c *Client) Announce(ctx context.Context, kinds []englog.KindVersion, ttl t
 
 // Known returns those of the kinds that some live worker knows.
 func (c *Client) Known(ctx context.Context, kinds []englog.KindVersion) ([]englog.KindVersion, error) {
+	if len(kinds) == 0 {
+		return nil, nil
+	}
 	keys := make([]string, len(kinds))
 	for i, k := range kinds {
 		keys[i] = c.known(k)

@@ -170,6 +170,19 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, what string, scan p
 	return out, nil
 }
 
+const unqueueSQL = `
+UPDATE tasks t SET state = 'ready', queued_at = NULL
+  FROM (SELECT id FROM tasks WHERE id = ANY ($1::uuid[]) AND state = 'queued' FOR UPDATE SKIP LOCKED) o
+ WHERE t.id = o.id`
+
+// Unqueue makes tasks ready again whose messages could not be sent.
+func (s *Tasks) Unqueue(ctx context.Context, ids []uuid.UUID) error {
+	if _, err := s.pool.Exec(ctx, unqueueSQL, ids); err != nil {
+		return fmt.Errorf("taking tasks back: %w", err)
+	}
+	return nil
+}
+
 // A message for a task that was swept back to ready is still good once the task is due; one for a task that waits
 // for a retry is not.
 const claimSQL = `
@@ -334,7 +347,9 @@ UNION ALL SELECT kind, state, count(id)::bigint FROM tasks WHERE state = 'dead' 
 
 // Counts returns how many tasks are in each state that is not done or cancelled.
 func (s *Tasks) Counts(ctx context.Context) ([]englog.TaskCount, error) {
-	scan := func(row pgx.CollectableRow) (c englog.TaskCount, err error) { return c, row.Scan(&c.Kind, &c.State, &c.Count) }
+	scan := func(row pgx.CollectableRow) (c englog.TaskCount, err error) {
+		return c, row.Scan(&c.Kind, &c.State, &c.Count)
+	}
 	return collect(ctx, s.pool, "counting tasks", scan, countsSQL)
 }
 
