@@ -90,14 +90,14 @@ func digit(yes bool) string {
 // linkFlags strips symbols and stamps versions. Without a stamped version the API server answers /version with a
 // template that kubectl cannot parse.
 func (s Store) linkFlags(p Part, b Binary) (string, error) {
-	mod, err := os.ReadFile(filepath.Join(s.Root, p.Dir, "go.mod"))
-	if err != nil {
-		return "", err
-	}
 	flags := []string{"-s", "-w"}
 	for _, stamp := range b.Stamp {
 		value := stamp.Value
 		if stamp.Module != "" {
+			mod, err := os.ReadFile(filepath.Join(s.Root, p.Dir, "go.mod"))
+			if err != nil {
+				return "", err
+			}
 			if value, err = required(string(mod), stamp.Module); err != nil {
 				return "", err
 			}

@@ -51,3 +51,14 @@ var CoreDNS = Part{
 	Binaries: []Binary{{Name: "coredns", Package: "."}},
 	Estimate: "1 to 2 minutes on two cores",
 }
+
+// Pause is the program that holds a pod's namespaces.
+var Pause = Part{
+	Name:     "pause",
+	Dir:      "hack/cluster/pause",
+	Binaries: []Binary{{Name: "pause", Package: "."}},
+	Estimate: "some seconds",
+}
+
+// All is what a cluster needs.
+var All = []Part{Kubernetes, Node, CoreDNS, Pause}
