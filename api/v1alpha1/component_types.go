@@ -16,8 +16,7 @@ type ComponentSpec struct {
 	Replicas int32 `json:"replicas,omitempty"`
 
 	// resources are the compute resources of each pod. GOMEMLIMIT and GOMAXPROCS
-	// follow from the limits. What is not set here comes from the defaults of the
-	// component.
+	// follow from the limits. Given, they replace the component's default as a whole.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 

@@ -199,7 +199,7 @@ type SecretKey string
 // +kubebuilder:validation:XValidation:rule="!has(self.caSecretRef) || (has(self.mode) && self.mode in ['VerifyCA', 'VerifyFull'])",message="caSecretRef: is only used with mode VerifyCA or VerifyFull: set mode to VerifyFull or remove caSecretRef"
 type DatabaseTLS struct {
 	// mode is Disable, Prefer, Require, VerifyCA or VerifyFull, as PostgreSQL's
-	// sslmode. Default: Require in Production, else Prefer.
+	// sslmode. Default: Prefer.
 	// +optional
 	Mode DatabaseTLSMode `json:"mode,omitempty"`
 

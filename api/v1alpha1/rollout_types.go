@@ -252,8 +252,9 @@ type HTTPCheck struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^/[^ #]*$') && !self.startsWith('//')",message="must be a path that begins with one '/', not a URL, because only the instance itself is asked: write it as /health"
 	Path string `json:"path,omitempty"`
 
-	// target says whom to ask: Candidate (default: the candidate's own Service),
-	// Live (the live Service) or Host (the first host of exposure).
+	// target says whom to ask: Candidate (the candidate's own Service; default
+	// before the promotion), Live (the live Service; default after it) or Host
+	// (the first host of exposure).
 	// +optional
 	Target CheckTarget `json:"target,omitempty"`
 
