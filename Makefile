@@ -129,7 +129,7 @@ test-unit: ## Quick tests: tables, architecture, no other processes
 
 .PHONY: test-envtest
 test-envtest: ## The operator against a real API server and controller-manager
-	$(GOTEST) -timeout 15m ./test/envtest/...
+	$(GOTEST) -timeout 15m $(call existing,./test/envtest/... ./test/validation/...)
 
 .PHONY: test-service
 test-service: ## The service against a real PostgreSQL and Redis, started privately

@@ -135,8 +135,8 @@ func TestImportLaws(t *testing.T) {
 	packages := listPackages(t)
 	for _, law := range laws {
 		t.Run(law.name, func(t *testing.T) {
-			for _, offence := range law.offences(packages) {
-				t.Errorf("%s\n\tlaw: %s\n\tbecause: %s", offence, law.name, law.because)
+			for _, offense := range law.offenses(packages) {
+				t.Errorf("%s\n\tlaw: %s\n\tbecause: %s", offense, law.name, law.because)
 			}
 		})
 	}
@@ -148,18 +148,18 @@ func TestImportLawsBite(t *testing.T) {
 		for _, room := range law.rooms {
 			path := strings.TrimSuffix(room, "/...")
 			offender := goPackage{ImportPath: module + "/" + path, Imports: []string{ours(law.example)}, Deps: []string{ours(law.example)}}
-			if len(law.offences([]goPackage{offender})) != 1 {
+			if len(law.offenses([]goPackage{offender})) != 1 {
 				t.Errorf("%s: %s may import %s", law.name, path, law.example)
 			}
 			innocent := goPackage{ImportPath: module + "/" + path, Imports: []string{"strings"}, Deps: []string{"strings"}}
-			if offences := law.offences([]goPackage{innocent}); len(offences) != 0 {
-				t.Errorf("%s refuses the innocent: %v", law.name, offences)
+			if offenses := law.offenses([]goPackage{innocent}); len(offenses) != 0 {
+				t.Errorf("%s refuses the innocent: %v", law.name, offenses)
 			}
 		}
 	}
 }
 
-func (l law) offences(packages []goPackage) []string {
+func (l law) offenses(packages []goPackage) []string {
 	var found []string
 	for _, pkg := range packages {
 		path := pkg.room()

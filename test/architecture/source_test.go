@@ -37,15 +37,6 @@ type goPackage struct {
 // room is the package path below the module: "controllers/plan".
 func (p goPackage) room() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
 
-func (p goPackage) product() bool {
-	return within(p.room(), []string{"api/...", "controllers/...", "cmd/...", "workload/..."}) && !p.generated()
-}
-
-// generated packages are written by a tool as a whole; its style is not ours to judge.
-func (p goPackage) generated() bool {
-	return strings.Contains(p.room(), "/applyconfiguration") || strings.HasPrefix(p.room(), "api/generated")
-}
-
 // listPackages asks the go command for every package of the root module, those that do not compile included.
 func listPackages(t *testing.T) []goPackage {
 	t.Helper()
@@ -131,7 +122,7 @@ var callLaws = []callLaw{
 	},
 	{
 		rooms: []string{"controllers/...", "workload/..."}, except: []string{"workload/testrig/..."}, importing: "time", calls: []string{"Sleep"},
-		because: "a sleep cannot be cancelled: wait on a context, a timer or a condition",
+		because: "a sleep cannot be canceled: wait on a context, a timer or a condition",
 	},
 	{
 		rooms: []string{"api/...", "controllers/...", "workload/...", "cmd/..."}, importing: "sort",
@@ -145,7 +136,7 @@ func TestForbiddenCalls(t *testing.T) {
 			continue
 		}
 		for _, law := range callLaws {
-			for _, call := range law.offences(file) {
+			for _, call := range law.offenses(file) {
 				t.Errorf("%s\n\tbecause: %s", call, law.because)
 			}
 		}
@@ -166,14 +157,14 @@ func TestForbiddenCallsBite(t *testing.T) {
 		}
 		for _, room := range law.rooms {
 			file := sourceFile{path: "p.go", room: strings.TrimSuffix(room, "/..."), fset: fset, syntax: syntax}
-			if len(law.offences(file)) != 1 {
+			if len(law.offenses(file)) != 1 {
 				t.Errorf("%s.%s is not noticed in %s", law.importing, call, room)
 			}
 		}
 	}
 }
 
-func (l callLaw) offences(file sourceFile) []string {
+func (l callLaw) offenses(file sourceFile) []string {
 	name := localName(file.syntax, l.importing)
 	if name == "" || !within(file.room, l.rooms) || within(file.room, l.except) {
 		return nil

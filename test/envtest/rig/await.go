@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -105,16 +106,13 @@ func (r *Rig) drainList(
 // AwaitGone waits until an object no longer exists.
 func (r *Rig) AwaitGone(t testing.TB, object client.Object) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	// It may be gone before the watch begins, and then there is no event to wait for.
-	err := r.Client.Get(ctx, client.ObjectKeyFromObject(object), object)
-	if err == nil {
-		err = r.await(ctx, object, func(event watch.EventType) bool { return event == watch.Deleted })
+	list, err := r.listFor(object)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err != nil && !apierrors.IsNotFound(err) {
-		t.Fatalf("%T %s still exists after %s (%v):\n%s", object, client.ObjectKeyFromObject(object), patience, err, describe(object))
-	}
+	// A list, not the object's own events: it may be gone before the watch begins.
+	r.AwaitList(t, list, "end of "+object.GetName(), func() bool { return meta.LenList(list) == 0 },
+		client.InNamespace(object.GetNamespace()), client.MatchingFields{"metadata.name": object.GetName()})
 }
 
 func (r *Rig) awaitDefaultServiceAccount(ctx context.Context) error {

@@ -44,7 +44,6 @@ type Rig struct {
 
 	environment *envtest.Environment
 	manager     *controllerManager
-	audit       *auditLog
 	dir         string
 	stopKubelet context.CancelFunc
 }
@@ -110,11 +109,6 @@ func (r *Rig) startAPIServer(assets string, crds []string) error {
 	if err != nil {
 		return err
 	}
-	audit, err := newAuditLog(r.dir)
-	if err != nil {
-		return err
-	}
-	r.audit = audit
 	r.environment = &envtest.Environment{
 		Scheme:                   r.Scheme,
 		BinaryAssetsDirectory:    assets,
@@ -127,7 +121,6 @@ func (r *Rig) startAPIServer(assets string, crds []string) error {
 	arguments.Set("service-cluster-ip-range", "10.96.0.0/16")
 	// With the real controller-manager there are service accounts, so admission may ask for them, as in a cluster.
 	arguments.Disable("disable-admission-plugins")
-	audit.configure(arguments)
 	if r.Config, err = r.environment.Start(); err != nil {
 		return fmt.Errorf("start etcd and kube-apiserver: %w", err)
 	}

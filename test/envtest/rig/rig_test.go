@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -150,29 +151,24 @@ func TestChildrenAreGarbageCollected(t *testing.T) {
 	cluster.AwaitGone(t, child)
 }
 
-func TestCallsAreCountedByUserAgent(t *testing.T) {
+func TestCallsAreCounted(t *testing.T) {
 	namespace := cluster.Namespace(t)
-	begun := time.Now()
-	tested, err := client.New(cluster.ConfigAs("tested"), client.Options{Scheme: cluster.Scheme})
+	config, calls := cluster.ConfigAs("tested")
+	tested, err := client.New(config, client.Options{Scheme: cluster.Scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "counted"}}
+	object := newDeployment(namespace, "counted", 0)
 	if err := tested.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	calls := cluster.Calls(t, "tested", begun)
-	found := 0
-	for _, call := range calls {
-		if call.Resource == "configmaps" && call.Verb == "create" && call.Code == 201 {
-			found++
-		}
+	begun := time.Now()
+	if err := tested.Status().Update(t.Context(), object); err != nil && !apierrors.IsConflict(err) {
+		t.Fatal(err)
 	}
-	if found != 1 {
-		t.Errorf("one create was made, %d were counted in %v", found, calls)
-	}
-	if calls := cluster.Calls(t, "nobody", begun); len(calls) != 0 {
-		t.Errorf("nobody called, and yet: %v", calls)
+	made := calls.Since(begun)
+	if want := "PUT deployments/status " + namespace + "/counted"; len(made) != 1 || made[0].String() != want {
+		t.Errorf("calls are %v, want only %s", made, want)
 	}
 }
 

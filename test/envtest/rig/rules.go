@@ -24,6 +24,7 @@ const (
 type Fault string
 
 const (
+	// NoFault runs.
 	NoFault Fault = ""
 	// ImagePullBackOff waits for an image that cannot be pulled.
 	ImagePullBackOff Fault = "ImagePullBackOff"
