@@ -1,0 +1,110 @@
+// Command manager is the operator's process: flags, the manager, and the controller in it. It must never hold logic of its own.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers"
+)
+
+// settings are the flags.
+type settings struct {
+	metrics, health string
+	leaderElection  bool
+	leaderNamespace string
+	namespaces      string
+	controller      controllers.Options
+	log             zap.Options
+}
+
+func main() {
+	s := parse(flag.CommandLine, os.Args[1:])
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&s.log)))
+	if err := run(ctrl.SetupSignalHandler(), s); err != nil {
+		ctrl.Log.Error(err, "the operator stops")
+		os.Exit(1)
+	}
+}
+
+func parse(flags *flag.FlagSet, args []string) settings {
+	s := settings{log: zap.Options{Development: false}}
+	flags.StringVar(&s.metrics, "metrics-bind-address", ":8080", "where metrics are served; 0 for nowhere")
+	flags.StringVar(&s.health, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
+	flags.BoolVar(&s.leaderElection, "leader-elect", true, "elect one leader among several operators")
+	flags.StringVar(&s.leaderNamespace, "leader-election-namespace", "", "the namespace of the lease; default: the operator's own")
+	flags.StringVar(&s.namespaces, "namespaces", "", "comma-separated namespaces to watch; default: all")
+	flags.IntVar(&s.controller.Concurrency, "concurrency", 10, "how many instances are reconciled at a time")
+	flags.DurationVar(&s.controller.SecretRefresh, "secret-refresh", 5*time.Minute, "how often referenced Secrets are read again")
+	flags.StringVar(&s.controller.Prometheus, "prometheus-url", "", "the Prometheus that checks of type Prometheus ask")
+	flags.BoolVar(&s.controller.Proxy, "proxy-probes", false, "send probes through the API server, for an operator outside of the cluster")
+	s.log.BindFlags(flags)
+	_ = flags.Parse(args) // the flag set exits on errors
+	return s
+}
+
+func run(ctx context.Context, s settings) error {
+	namespaces := split(s.namespaces)
+	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
+		Scheme:                        scheme(),
+		Cache:                         controllers.Caches(namespaces...),
+		Client:                        client.Options{Cache: clientCache(namespaces)},
+		Metrics:                       metricsserver.Options{BindAddress: s.metrics},
+		HealthProbeBindAddress:        s.health,
+		LeaderElection:                s.leaderElection,
+		LeaderElectionID:              "operator.englog.io",
+		LeaderElectionNamespace:       s.leaderNamespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the manager: %w", err)
+	}
+	if err := controllers.Setup(ctx, mgr, s.controller); err != nil {
+		return fmt.Errorf("setting the controller up: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("adding the liveness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("adding the readiness check: %w", err)
+	}
+	return mgr.Start(ctx)
+}
+
+// clientCache makes reads wait for our own writes, so that no decision is made on a cache that lags behind them. With several
+// namespaces the library cannot do that; then preconditions and epochs alone keep writes safe.
+func clientCache(namespaces []string) *client.CacheOptions {
+	consistent := len(namespaces) <= 1
+	return &client.CacheOptions{EnableReadYourWritesConsistency: &consistent}
+}
+
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+func split(list string) []string {
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

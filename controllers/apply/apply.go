@@ -1,0 +1,240 @@
+// Package apply does what a plan wants: server-side apply with a memory of what was applied, scaling and deletion with preconditions.
+// It is the only room that writes children. It never writes over an object that does not carry our ownerReference.
+//
+// It must never import plan's neighbours that decide (guard) or read (observe), and must never change a plan.
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/plan"
+	"github.com/garnizeh/englog-operator/controllers/render"
+)
+
+// The field owners. Replicas are written through the scale subresource by an owner of their own, and never part of an apply: so an
+// autoscaler, a person and the operator can hand them over without a moment in which nobody owns them.
+const (
+	Owner      = client.FieldOwner("englog-operator")
+	ScaleOwner = client.FieldOwner("englog-operator-scale")
+)
+
+// NameConflict is an object with one of our names that is not ours.
+type NameConflict struct {
+	Kind, Name string
+}
+
+func (c *NameConflict) Error() string {
+	return fmt.Sprintf("%s %s exists and does not belong to this instance: rename or delete it, or choose another name for the instance", c.Kind, c.Name)
+}
+
+// Applier applies plans.
+type Applier struct {
+	// Client writes, and reads children from the caches.
+	Client client.Client
+	// Live reads past the caches, to see foreign objects before the first write of a name.
+	Live client.Reader
+	// Observe counts the outcome of each write for the metrics.
+	Observe func(kind string, outcome Outcome)
+
+	memory memory
+}
+
+// Outcome is what became of one write.
+type Outcome string
+
+// The outcomes of a write.
+const (
+	Changed   Outcome = "changed"
+	Unchanged Outcome = "unchanged"
+	Repaired  Outcome = "repaired"
+	Failed    Outcome = "error"
+)
+
+// Do makes the writes in their order. The first failure ends the round: what follows may depend on it.
+func (a *Applier) Do(ctx context.Context, in render.Input, writes []plan.Write) error {
+	for _, w := range writes {
+		if err := a.write(ctx, in, w); err != nil {
+			return fmt.Errorf("%s: %w", w, err)
+		}
+	}
+	return nil
+}
+
+func (a *Applier) write(ctx context.Context, in render.Input, w plan.Write) error {
+	switch w := w.(type) {
+	case plan.Ensure:
+		return a.ensure(ctx, in, w)
+	case plan.Scale:
+		return a.scale(ctx, in.Instance, w)
+	case plan.Delete:
+		return a.remove(ctx, in.Instance, w)
+	default:
+		return fmt.Errorf("unknown write %T", w)
+	}
+}
+
+// Forget drops what is remembered about an instance that is gone.
+func (a *Applier) Forget(key types.NamespacedName) { a.memory.forget(key) }
+
+func (a *Applier) ensure(ctx context.Context, in render.Input, e plan.Ensure) error {
+	objects, err := render.Objects(in, e)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if err := a.apply(ctx, in.Instance, e, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, e plan.Ensure, o runtime.ApplyConfiguration) error {
+	intent, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encoding the intent: %w", err)
+	}
+	id, err := identify(intent)
+	if err != nil {
+		return err
+	}
+	current, err := a.current(ctx, instance, id)
+	if err != nil {
+		return err
+	}
+	news := a.memory.compare(instance, id, intent, current)
+	if news == Unchanged {
+		a.observe(id.Kind, Unchanged)
+		return nil
+	}
+	if writtenOnce[id.Kind] && current.exists {
+		a.memory.keep(instance, id, intent, current)
+		return nil
+	}
+	failpoint(e.String(), false)
+	if err := a.Client.Apply(ctx, o, Owner, client.ForceOwnership); err != nil {
+		a.observe(id.Kind, Failed)
+		return fmt.Errorf("applying %s %s: %w", id.Kind, id.Name, err)
+	}
+	failpoint(e.String(), true)
+	a.observe(id.Kind, news)
+	return a.remember(instance, id, intent, o)
+}
+
+// writtenOnce are kinds that are only ever created: a Job's template cannot change, and a revision's records must not.
+var writtenOnce = map[string]bool{"Job": true, "ControllerRevision": true}
+
+// remember keeps what the API server made of an intent.
+func (a *Applier) remember(instance *v1alpha1.EngLogInstance, id identity, intent []byte, o runtime.ApplyConfiguration) error {
+	answer, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("reading the answer for %s %s: %w", id.Kind, id.Name, err)
+	}
+	seen, err := readState(id.Kind, answer)
+	if err != nil {
+		return err
+	}
+	a.memory.keep(instance, id, intent, seen)
+	return nil
+}
+
+// current reads an object's state from the cache. An object that the cache does not have is looked up past it once, before its first
+// write: it may be somebody else's.
+func (a *Applier) current(ctx context.Context, instance *v1alpha1.EngLogInstance, id identity) (state, error) {
+	s, err := read(ctx, a.Client, id)
+	if err != nil || s.exists {
+		return s, foreign(err, s, instance, id)
+	}
+	if s, err = read(ctx, a.Live, id); err != nil {
+		return s, err
+	}
+	return s, foreign(nil, s, instance, id)
+}
+
+func foreign(err error, s state, instance *v1alpha1.EngLogInstance, id identity) error {
+	if err != nil {
+		return err
+	}
+	if s.exists && !s.adopted(instance.UID) {
+		return &NameConflict{Kind: id.Kind, Name: id.Name}
+	}
+	return nil
+}
+
+// scale writes replicas. To zero only the very Deployment that the decision was made about is scaled; a leader that has been overtaken
+// fails here.
+func (a *Applier) scale(ctx context.Context, instance *v1alpha1.EngLogInstance, s plan.Scale) error {
+	name := plan.SlotName(instance.Name, s.Slot)
+	target := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: instance.Namespace, Name: name}}
+	body := &autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Namespace: instance.Namespace, Name: name},
+		Spec:       autoscalingv1.ScaleSpec{Replicas: s.Replicas},
+	}
+	if s.Replicas == 0 {
+		body.UID, body.ResourceVersion = s.Identity.UID, s.Identity.ResourceVersion
+	}
+	failpoint(s.String(), false)
+	if err := a.Client.SubResource("scale").Update(ctx, target, client.WithSubResourceBody(body), ScaleOwner); err != nil {
+		a.observe("Scale", Failed)
+		return fmt.Errorf("scaling Deployment %s: %w", name, err)
+	}
+	failpoint(s.String(), true)
+	a.observe("Scale", Changed)
+	return nil
+}
+
+// remove deletes exactly the incarnation that was seen. One that is gone is what was wanted.
+func (a *Applier) remove(ctx context.Context, instance *v1alpha1.EngLogInstance, d plan.Delete) error {
+	o, err := empty(string(d.Kind))
+	if err != nil {
+		return err
+	}
+	o.SetNamespace(instance.Namespace)
+	o.SetName(d.Name)
+	failpoint(d.String(), false)
+	conditions := client.Preconditions{}
+	if d.Identity.UID != "" {
+		conditions.UID = &d.Identity.UID
+	}
+	if d.Identity.ResourceVersion != "" && d.Kind == plan.Autoscaler {
+		conditions.ResourceVersion = &d.Identity.ResourceVersion
+	}
+	err = a.Client.Delete(ctx, o, conditions, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if client.IgnoreNotFound(err) != nil {
+		a.observe(string(d.Kind), Failed)
+		return fmt.Errorf("deleting %s %s: %w", d.Kind, d.Name, err)
+	}
+	failpoint(d.String(), true)
+	a.observe(string(d.Kind), Changed)
+	return nil
+}
+
+func (a *Applier) observe(kind string, o Outcome) {
+	if a.Observe != nil {
+		a.Observe(kind, o)
+	}
+}
+
+// Overtaken is true for failures that say that the world has moved on since the decision: looking again is all that is needed.
+func Overtaken(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsNotFound(err)
+}
+
+// ConflictOf returns the foreign object that a failure is about, if it is about one.
+func ConflictOf(err error) (*NameConflict, bool) {
+	var c *NameConflict
+	ok := errors.As(err, &c)
+	return c, ok
+}

@@ -1,0 +1,241 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+)
+
+// identity names one object.
+type identity struct {
+	APIVersion string
+	Kind       string
+	Namespace  string
+	Name       string
+}
+
+// header is the part of an object that every intent and every answer has.
+type header struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Metadata   metav1.ObjectMeta `json:"metadata"`
+}
+
+func identify(intent []byte) (identity, error) {
+	var h header
+	if err := json.Unmarshal(intent, &h); err != nil {
+		return identity{}, fmt.Errorf("reading the intent's name: %w", err)
+	}
+	return identity{APIVersion: h.APIVersion, Kind: h.Kind, Namespace: h.Metadata.Namespace, Name: h.Metadata.Name}, nil
+}
+
+// state is what matters about an object's present content.
+type state struct {
+	exists  bool
+	version string
+	labels  map[string]string
+	notes   map[string]string
+	owners  []metav1.OwnerReference
+	kept    bool
+}
+
+// KeptLabel marks objects that outlive their instance and are taken up again by one of the same name.
+const KeptLabel = "englog.io/kept"
+
+// adopted is true for objects of the instance, and for those that are kept for one of its name.
+func (s state) adopted(uid types.UID) bool {
+	for _, o := range s.owners {
+		if o.UID == uid {
+			return true
+		}
+	}
+	return s.kept
+}
+
+// generational kinds have a generation that moves with their spec alone: their status changes all the time and means no drift.
+var generational = map[string]bool{
+	"Deployment": true, "StatefulSet": true, "PodDisruptionBudget": true, "Ingress": true, "NetworkPolicy": true, "Job": true,
+}
+
+// stateOf reads the state of an object. Where status shares the object, the generation or a digest of the spec stands for its content;
+// else the resourceVersion does.
+func stateOf(o metav1.Object, kind string) state {
+	s := state{exists: true, owners: o.GetOwnerReferences(), kept: o.GetLabels()[KeptLabel] != ""}
+	spec, separate := specOf(o)
+	switch {
+	case generational[kind] && o.GetGeneration() > 0:
+		s.version = fmt.Sprintf("%s/%d", o.GetUID(), o.GetGeneration())
+	case separate:
+		s.version = fmt.Sprintf("%s/%x", o.GetUID(), digest(spec))
+	default:
+		s.version = o.GetResourceVersion()
+		return s
+	}
+	s.labels, s.notes = o.GetLabels(), o.GetAnnotations()
+	return s
+}
+
+// specOf encodes the spec of kinds that have a busy status and no generation.
+func specOf(o metav1.Object) ([]byte, bool) {
+	var spec any
+	switch o := o.(type) {
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		spec = o.Spec
+	case *corev1.PersistentVolumeClaim:
+		spec = o.Spec.Resources
+	case *corev1.Service:
+		spec = o.Spec
+	default:
+		return nil, false
+	}
+	encoded, err := json.Marshal(spec)
+	return encoded, err == nil
+}
+
+func readState(kind string, answer []byte) (state, error) {
+	o, err := empty(kind)
+	if err != nil {
+		o = &unstructured.Unstructured{}
+	}
+	if err := json.Unmarshal(answer, o); err != nil {
+		return state{}, fmt.Errorf("reading the answer's metadata: %w", err)
+	}
+	return stateOf(o, kind), nil
+}
+
+// empty returns a typed object of a kind, so that reads come from the same cache as everybody else's.
+func empty(kind string) (client.Object, error) {
+	switch kind {
+	case "Deployment":
+		return &appsv1.Deployment{}, nil
+	case "StatefulSet":
+		return &appsv1.StatefulSet{}, nil
+	case "ControllerRevision":
+		return &appsv1.ControllerRevision{}, nil
+	case "Service":
+		return &corev1.Service{}, nil
+	case "ConfigMap":
+		return &corev1.ConfigMap{}, nil
+	case "ServiceAccount":
+		return &corev1.ServiceAccount{}, nil
+	case "PersistentVolumeClaim":
+		return &corev1.PersistentVolumeClaim{}, nil
+	case "HorizontalPodAutoscaler":
+		return &autoscalingv2.HorizontalPodAutoscaler{}, nil
+	case "PodDisruptionBudget":
+		return &policyv1.PodDisruptionBudget{}, nil
+	case "Job":
+		return &batchv1.Job{}, nil
+	case "NetworkPolicy":
+		return &networkingv1.NetworkPolicy{}, nil
+	case "Ingress":
+		return &networkingv1.Ingress{}, nil
+	default:
+		return nil, fmt.Errorf("kind %s is not one that is deleted", kind)
+	}
+}
+
+func read(ctx context.Context, c client.Reader, id identity) (state, error) {
+	o, err := empty(id.Kind)
+	if err != nil {
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(schema.FromAPIVersionAndKind(id.APIVersion, id.Kind))
+		o = u
+	}
+	err = c.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, o)
+	if client.IgnoreNotFound(err) != nil {
+		return state{}, fmt.Errorf("reading %s %s: %w", id.Kind, id.Name, err)
+	}
+	if err != nil {
+		return state{}, nil
+	}
+	return stateOf(o, id.Kind), nil
+}
+
+// memory knows, for each object, the last intent that was applied and the state that it led to.
+type memory struct {
+	mu      sync.Mutex
+	entries map[types.NamespacedName]map[identity]entry
+}
+
+type entry struct {
+	intent uint64
+	state  state
+}
+
+func digest(intent []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(intent) // hash.Hash never fails
+	return h.Sum64()
+}
+
+// compare says whether the object still is what the same intent led to (Unchanged), was changed by somebody else (Repaired, once it is
+// written), or is to become something new (Changed).
+func (m *memory) compare(instance *v1alpha1.EngLogInstance, id identity, intent []byte, current state) Outcome {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, known := m.entries[client.ObjectKeyFromObject(instance)][id]
+	switch {
+	case !known || e.intent != digest(intent):
+		return Changed
+	case e.state.same(current):
+		return Unchanged
+	default:
+		return Repaired
+	}
+}
+
+// same compares states; foreign labels and annotations that came later do not count, ours that went missing do.
+func (s state) same(now state) bool {
+	return now.exists && s.version == now.version && holds(now.labels, s.labels) && holds(now.notes, s.notes) && len(s.owners) == len(now.owners)
+}
+
+// holds is true when all still has what was there, apart from what controllers keep on rewriting.
+func holds(all, was map[string]string) bool {
+	for k, v := range was {
+		if k == "deployment.kubernetes.io/revision" {
+			continue
+		}
+		if all[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *memory) keep(instance *v1alpha1.EngLogInstance, id identity, intent []byte, s state) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := client.ObjectKeyFromObject(instance)
+	if m.entries == nil {
+		m.entries = map[types.NamespacedName]map[identity]entry{}
+	}
+	if m.entries[key] == nil {
+		m.entries[key] = map[identity]entry{}
+	}
+	s.labels, s.notes = maps.Clone(s.labels), maps.Clone(s.notes)
+	m.entries[key][id] = entry{intent: digest(intent), state: s}
+}
+
+func (m *memory) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, key)
+}

@@ -1,0 +1,89 @@
+// Package controllers is the operator: it joins the rooms that read (observe), decide (plan), write (apply) and tell (report) into one
+// reconciler, and says what wakes it.
+//
+// It must never import workload: the operator and the service it runs share no code, only a contract of names, ports and messages.
+package controllers
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/garnizeh/englog-operator/controllers/apply"
+	"github.com/garnizeh/englog-operator/controllers/observe"
+	"github.com/garnizeh/englog-operator/controllers/plan"
+	"github.com/garnizeh/englog-operator/controllers/probe"
+	"github.com/garnizeh/englog-operator/controllers/report"
+)
+
+// Reconciler moves instances towards their specs.
+type Reconciler struct {
+	observe *observe.Reader
+	probes  *probe.Runner
+	apply   *apply.Applier
+	report  *report.Reporter
+	now     func() time.Time
+}
+
+// Reconcile looks, decides, acts and tells. What it decides to do next is persisted by telling, before it is done in the next round.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	seen, err := r.observe.Look(ctx, req.NamespacedName)
+	if err != nil || seen == nil {
+		return ctrl.Result{}, r.forget(req.NamespacedName, err)
+	}
+	next := plan.Next(seen.World, r.now())
+	failure := r.act(ctx, req.NamespacedName, seen, next)
+	return r.tell(ctx, seen, next, failure)
+}
+
+// forget drops what is remembered about an instance that is gone.
+func (r *Reconciler) forget(key types.NamespacedName, err error) error {
+	if err == nil {
+		r.probes.Sync(key, nil)
+		r.apply.Forget(key)
+		r.report.Forget(key)
+	}
+	return err
+}
+
+// act makes the writes, keeps the wanted checks running and sends the notices.
+func (r *Reconciler) act(ctx context.Context, key types.NamespacedName, seen *observe.Seen, next plan.Plan) error {
+	r.probes.Sync(key, next.Probes)
+	r.probes.Notify(key, next.Notices)
+	return r.apply.Do(ctx, renderInput(seen), next.Writes)
+}
+
+// foreignRetry is how often a name that is taken by a foreign object is tried again: nothing tells when it is free.
+const foreignRetry = 30 * time.Second
+
+// tell persists the status and arranges the next look. A write that was overtaken is no failure to speak of: the world has moved on, and
+// so the decision is simply made again.
+func (r *Reconciler) tell(ctx context.Context, seen *observe.Seen, next plan.Plan, failure error) (ctrl.Result, error) {
+	if apply.Overtaken(failure) {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	_, foreign := apply.ConflictOf(failure)
+	if err := r.report.Tell(ctx, seen.World, next, failure); err != nil {
+		if apply.Overtaken(err) {
+			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+		}
+		return ctrl.Result{}, err
+	}
+	if foreign {
+		return ctrl.Result{RequeueAfter: foreignRetry}, nil
+	}
+	if failure != nil {
+		return ctrl.Result{}, failure
+	}
+	return ctrl.Result{RequeueAfter: until(next.Wake, r.now())}, nil
+}
+
+// until turns the moment to wake into a delay, never a busy one.
+func until(wake, now time.Time) time.Duration {
+	if wake.IsZero() {
+		return 0
+	}
+	return max(wake.Sub(now), 10*time.Millisecond)
+}

@@ -1,0 +1,191 @@
+// Package observe reads: it turns the cluster, as the caches and a few direct reads show it, into one world.World. It writes nothing
+// to the cluster and decides nothing.
+//
+// It must never import plan, guard, apply or report: what is seen must not depend on what is wanted.
+package observe
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/revision"
+	"github.com/garnizeh/englog-operator/controllers/world"
+)
+
+// Labels that children carry.
+const (
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+	InstanceLabel  = "app.kubernetes.io/instance"
+	ComponentLabel = "app.kubernetes.io/component"
+	ColorLabel     = "englog.io/color"
+	RevisionLabel  = "englog.io/revision"
+	EpochKey       = "englog.io/rollout-epoch"
+	// Manager is the value of ManagedByLabel.
+	Manager = "englog-operator"
+	// InstanceIndex is the cache index of children by the instance they belong to.
+	InstanceIndex = "instance"
+)
+
+// Seen is everything that one reconcile works with.
+type Seen struct {
+	World *world.World
+	// Snapshots holds the stored templates of the revisions that have a role, and those of the target when it is new.
+	Snapshots map[string]revision.Snapshot
+}
+
+// Findings says what running checks have learned.
+type Findings interface {
+	Findings(key types.NamespacedName) map[string]world.Finding
+}
+
+// Reader reads worlds.
+type Reader struct {
+	// Client reads children from the caches.
+	Client client.Reader
+	// Secrets reads and digests referenced Secrets outside of the caches.
+	Secrets *Secrets
+	// Probes answers for running checks.
+	Probes Findings
+	// Compose makes the snapshot of a revision that is new.
+	Compose func(*world.World) (revision.Snapshot, error)
+}
+
+// Look returns what is seen of one instance, or nil when it is gone.
+func (r *Reader) Look(ctx context.Context, key types.NamespacedName) (*Seen, error) {
+	instance := &v1alpha1.EngLogInstance{}
+	if err := r.Client.Get(ctx, key, instance); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Secrets.Forget(key)
+			return nil, nil //nolint:nilnil // gone is a state, not an error
+		}
+		return nil, fmt.Errorf("reading instance %s: %w", key, err)
+	}
+	if !instance.DeletionTimestamp.IsZero() {
+		return nil, nil //nolint:nilnil // owner references do the rest
+	}
+	w := &world.World{Instance: instance, Spec: instance.Resolve(), Findings: r.Probes.Findings(key)}
+	seen := &Seen{World: w, Snapshots: map[string]revision.Snapshot{}}
+	c, err := r.children(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	c.fill(w)
+	w.Refusals = refusals(w)
+	if err := r.target(ctx, seen, c); err != nil {
+		return nil, err
+	}
+	return seen, nil
+}
+
+// children are the cached objects of one instance.
+type children struct {
+	deployments appsv1.DeploymentList
+	pods        corev1.PodList
+	services    corev1.ServiceList
+	slices      discoveryv1.EndpointSliceList
+	scalers     autoscalingv2.HorizontalPodAutoscalerList
+	jobs        batchv1.JobList
+	configs     corev1.ConfigMapList
+	snapshots   appsv1.ControllerRevisionList
+	sets        appsv1.StatefulSetList
+	quotas      corev1.ResourceQuotaList
+}
+
+func (r *Reader) children(ctx context.Context, key types.NamespacedName) (*children, error) {
+	c := &children{}
+	for _, list := range []client.ObjectList{&c.deployments, &c.pods, &c.services, &c.slices, &c.scalers, &c.jobs, &c.configs, &c.snapshots, &c.sets} {
+		err := r.Client.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{InstanceIndex: key.Name}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			return nil, fmt.Errorf("listing %T of instance %s: %w", list, key, err)
+		}
+	}
+	return c, nil
+}
+
+// target finds out which revision the spec asks for, and loads the templates of every revision that has a role.
+func (r *Reader) target(ctx context.Context, seen *Seen, c *children) error {
+	w := seen.World
+	roles := roleRevisions(&w.Instance.Status)
+	if len(w.Refusals) == 0 {
+		if err := r.resolve(ctx, w); err != nil {
+			return err
+		}
+		if w.Target.Revision != "" {
+			roles[w.Target.Revision] = true
+		}
+	}
+	for i := range c.snapshots.Items {
+		stored := &c.snapshots.Items[i]
+		if name := stored.Labels[RevisionLabel]; roles[name] {
+			s, err := revision.Decode(stored.Data.Raw)
+			if err != nil {
+				return fmt.Errorf("reading ControllerRevision %s: %w", stored.Name, err)
+			}
+			seen.Snapshots[name] = s
+		}
+	}
+	if t := w.Target.Revision; t != "" {
+		if _, stored := seen.Snapshots[t]; !stored {
+			s, err := r.Compose(w)
+			if err != nil {
+				return fmt.Errorf("composing revision %s: %w", t, err)
+			}
+			seen.Snapshots[t] = s
+		}
+	}
+	return nil
+}
+
+// resolve digests the referenced Secrets and hashes the revision that follows from them and the spec.
+func (r *Reader) resolve(ctx context.Context, w *world.World) error {
+	references := revision.References(w.Instance.Name, w.Spec)
+	digests, missing, err := r.Secrets.Digest(ctx, w.Instance, references)
+	if err != nil {
+		return err
+	}
+	w.Missing = missing
+	if len(missing) > 0 {
+		return nil
+	}
+	inputs, err := revision.Inputs(w.Instance.Spec)
+	if err != nil {
+		return fmt.Errorf("reading the revision inputs of %s: %w", w.Instance.Name, err)
+	}
+	w.Target = world.Target{Revision: revision.Hash(inputs, digests), Version: w.Spec.Version}
+	return nil
+}
+
+func roleRevisions(s *v1alpha1.EngLogInstanceStatus) map[string]bool {
+	roles := map[string]bool{}
+	for _, r := range []*v1alpha1.RevisionStatus{s.Active, s.Candidate, s.Previous} {
+		if r != nil {
+			roles[r.Revision] = true
+		}
+	}
+	return roles
+}
+
+// refusals repeats the checks that a CRD schema may not have made: an older CRD, or an API server that ratchets.
+func refusals(w *world.World) []world.Problem {
+	var all []world.Problem
+	refuse := func(format string, args ...any) {
+		all = append(all, world.Problem{Reason: "InvalidSpec", Message: fmt.Sprintf(format, args...)})
+	}
+	if len(w.Instance.Name) > 40 {
+		refuse("metadata.name: %d characters are too many for the names of its children: use at most 40", len(w.Instance.Name))
+	}
+	if w.Spec.Version == "" {
+		refuse("spec.version: is empty: set the version to run, such as 1.8.0")
+	}
+	return all
+}

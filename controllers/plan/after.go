@@ -1,0 +1,301 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/guard"
+	"github.com/garnizeh/englog-operator/controllers/world"
+)
+
+// confirming: watch real traffic on the new revision while the old one stands by at full capacity.
+func (m *machine) confirming() {
+	if m.reverted() {
+		return
+	}
+	checks := m.examine(v1alpha1.CheckPostPromotion)
+	if failed := m.failedCheck(checks); failed != nil {
+		m.undo("CheckFailed", failed.Message)
+		return
+	}
+	s := m.subject(m.was.Active)
+	s.Checks = checks
+	v := guard.Chain{guard.ChecksPassed}.Check(s)
+	end := m.was.Rollout.SwitchedAt.Add(m.policy.Confirm)
+	switch {
+	case v.OK && !m.now.Before(end):
+		m.next.Rollout.VerifiedAt = m.stamp()
+		m.enter(v1alpha1.StepHandover, "confirmed; handing the queue over")
+		return
+	case v.OK:
+		m.wake(end)
+	default:
+		m.hold(v)
+	}
+	if m.due(m.was.Rollout.Deadline) {
+		m.undo("ProgressDeadlineExceeded", "the new revision was not confirmed in time: "+v.Message)
+	}
+}
+
+// reverted starts a fast rollback when the spec asks for the previous revision again.
+func (m *machine) reverted() bool {
+	p := m.was.Previous
+	if p == nil || m.w.Target.Revision != p.Revision {
+		return false
+	}
+	if !m.rollBack("Reverted", "the spec asks for revision "+p.Revision+" again") {
+		return false
+	}
+	m.next.Rollout.Trigger = v1alpha1.TriggerRollback
+	return true
+}
+
+// undo answers a failure after the switch as the spec wants it.
+func (m *machine) undo(reason, message string) {
+	switch {
+	case m.was.Previous == nil:
+		m.stall(reason, "%s; there is no previous revision to go back to", message)
+	case m.policy.HoldOnFailure:
+		m.stall(reason, "%s; spec.rollout.onFailure is Hold: revert the spec to go back", message)
+	default:
+		m.rollBack(reason, message)
+	}
+}
+
+// rollBack enters RollingBack unless the schema forbids it.
+func (m *machine) rollBack(reason, message string) bool {
+	if v := guard.SchemaStillFits(m.subject(m.was.Previous)); !v.OK {
+		m.stall("RollbackRefused", "%s; %s", message, v.Message)
+		return false
+	}
+	m.next.Rollout.Epoch++
+	m.next.Rollout.Outcome, m.next.Rollout.Reason = v1alpha1.OutcomeRolledBack, reason
+	m.enter(v1alpha1.StepRollingBack, "%s", message)
+	return true
+}
+
+// handover: the new workers start, then the old ones drain.
+func (m *machine) handover() {
+	if m.reverted() {
+		return
+	}
+	late := m.due(m.was.Rollout.Deadline)
+	switch ready := m.newWorkersReady(); {
+	case ready && m.previousWorkers() == 0, ready && late:
+		m.retain()
+	case late:
+		m.undo("WorkersNotReady", "the new workers did not become ready in time"+m.workerComplaints())
+	case !ready:
+		m.hold(guard.Verdict{Reason: "WorkersStarting", Message: "waiting for the new workers" + m.workerComplaints()})
+	default:
+		m.hold(guard.Verdict{Reason: "WorkersDraining", Message: fmt.Sprintf("%d old workers finish or hand back their tasks", m.previousWorkers())})
+	}
+}
+
+func (m *machine) workerComplaints() string {
+	a := m.was.Active
+	for _, p := range m.w.Workloads[world.Slot{Component: v1alpha1.Worker, Color: a.Color}].Pods {
+		if p.Revision != a.Revision || p.Ready {
+			continue
+		}
+		for _, complaint := range []string{p.Unschedulable, p.Waiting} {
+			if complaint != "" {
+				return ": " + complaint
+			}
+		}
+	}
+	return ""
+}
+
+func (m *machine) retain() {
+	m.next.Rollout.FloorUntil = m.after(floorDecay)
+	if p := m.next.Previous; p != nil {
+		p.RetainedUntil = m.after(m.policy.Retention)
+		m.enter(v1alpha1.StepRetaining, "revision %s stays warm until %s", p.Revision, p.RetainedUntil.UTC().Format("15:04:05"))
+		return
+	}
+	m.enter(v1alpha1.StepRetiring, "nothing to retire")
+}
+
+// retaining: the previous revision stays warm; reverting the spec switches back at once.
+func (m *machine) retaining() {
+	p := m.was.Previous
+	if p == nil {
+		m.enter(v1alpha1.StepRetiring, "nothing to retire")
+		return
+	}
+	if m.reverted() {
+		return
+	}
+	over := m.due(p.RetainedUntil)
+	if !over && !m.superseded() && !m.policy.Hibernated {
+		return
+	}
+	if v := guard.ToScaleDown.Check(m.subject(p)); !v.OK {
+		m.hold(v)
+		return
+	}
+	m.enter(v1alpha1.StepRetiring, "taking revision %s down", p.Revision)
+}
+
+// retiring: take the previous color down, the frontend before the API it calls.
+func (m *machine) retiring() {
+	p := m.was.Previous
+	if p == nil {
+		m.finish()
+		return
+	}
+	if v := guard.ToScaleDown.Check(m.subject(p)); !v.OK {
+		m.hold(v)
+		return
+	}
+	m.empty(p.Color, v1alpha1.Worker, v1alpha1.Frontend)
+	if w := m.w.Workloads[world.Slot{Component: v1alpha1.Frontend, Color: p.Color}]; w.Replicas > 0 || len(w.Pods) > 0 && w.Ready(p.Revision) > 0 {
+		return
+	}
+	m.empty(p.Color, v1alpha1.API)
+	if m.emptied(p.Color) {
+		m.next.Rollout.Contract = &v1alpha1.MigrationStatus{JobName: m.job(Contract), Result: v1alpha1.MigrationRunning}
+		m.next.Previous = nil
+		m.enter(v1alpha1.StepContracting, "contract migrations of revision %s", m.was.Rollout.ToRevision)
+	}
+}
+
+// contracting: remove what only the previous revision needed. A failure leaves a schema that still fits and is told, not undone.
+func (m *machine) contracting() {
+	ensure := m.ensureJob(Contract, "")
+	job, exists := m.w.Jobs[JobName(m.w.Instance.Name, ensure)]
+	if !exists || job.Phase == world.JobActive {
+		m.add(ensure)
+		return
+	}
+	facts := readFacts(job.Message)
+	m.next.Rollout.Contract = facts.status(job)
+	if job.Phase == world.JobComplete {
+		m.next.Schema = facts.schema(m.was, m.was.Rollout.ToRevision)
+	} else {
+		m.event(true, "ContractFailed", "contract migration Job %s failed: %s", job.Name, facts.failure(job))
+	}
+	m.finish()
+}
+
+// finish records a promotion.
+func (m *machine) finish() {
+	m.next.LastFailure = nil
+	m.record(v1alpha1.OutcomePromoted, "", "")
+	m.enter(v1alpha1.StepStable, "revision %s is active", m.was.Rollout.ToRevision)
+}
+
+// aborting: take a candidate down that users no longer reach, or never did. A migration that runs is awaited.
+func (m *machine) aborting() {
+	c := m.was.Candidate
+	if c == nil {
+		m.settle()
+		return
+	}
+	if v := guard.ToScaleDown.Check(m.subject(c)); !v.OK {
+		m.hold(v)
+		return
+	}
+	if m.was.Rollout.Outcome == v1alpha1.OutcomeRolledBack && m.was.Rollout.SwitchedAt != nil {
+		// Proxies on other nodes may follow the route a little later.
+		if at := m.was.Rollout.SwitchedAt.Add(m.policy.Propagation); m.now.Before(at) {
+			m.wake(at)
+			return
+		}
+	}
+	m.empty(c.Color, world.Components...)
+	if !m.emptied(c.Color) {
+		return
+	}
+	if job, ok := m.w.Jobs[m.job(Expand)]; ok && job.Phase == world.JobActive {
+		m.hold(guard.Verdict{Reason: "MigrationRunning", Message: "waiting for migration Job " + job.Name + " to end"})
+		return
+	}
+	m.settle()
+}
+
+// settle records a rollout that did not promote. A failure is remembered, so that it is not tried again by itself; what a person has
+// turned back is not a failure.
+func (m *machine) settle() {
+	r := m.was.Rollout
+	outcome := r.Outcome
+	if outcome == "" {
+		outcome = v1alpha1.OutcomeAborted
+	}
+	if outcome != v1alpha1.OutcomeSuperseded && r.Reason != "Reverted" {
+		m.next.LastFailure = &v1alpha1.FailureStatus{
+			Revision: r.ToRevision, Attempt: r.Attempt, RetryToken: m.policy.RetryToken, Step: m.failedStep(), Reason: r.Reason, Message: r.Message, At: m.stamp(),
+		}
+		if c := m.was.Candidate; c != nil {
+			m.next.LastFailure.Version = c.Version
+		}
+	}
+	m.record(outcome, r.Reason, r.Message)
+	m.next.Candidate = nil
+	m.enter(v1alpha1.StepStable, "%s: %s", outcome, r.Message)
+}
+
+// failedStep is the last step of the straight path that the rollout was in.
+func (m *machine) failedStep() v1alpha1.Step {
+	steps := m.was.Rollout.Steps
+	for i := len(steps) - 1; i >= 0; i-- {
+		if s := steps[i].Step; s != v1alpha1.StepAborting && s != v1alpha1.StepRollingBack {
+			return s
+		}
+	}
+	return v1alpha1.StepPreparing
+}
+
+// rollingBack: one write per live route, made by routes; then the colors change places and the bad one is taken down.
+func (m *machine) rollingBack() {
+	p, a := m.was.Previous, m.was.Active
+	if p == nil || a == nil {
+		m.stall("RollbackImpossible", "there is no previous revision to go back to")
+		return
+	}
+	if !m.led(p) {
+		if v := guard.ToRollBack.Check(m.subject(p)); !v.OK {
+			m.stall("RollbackWaits", "traffic stays where it is until the previous revision can take it: %s", v.Message)
+		}
+		return
+	}
+	good, bad := p.DeepCopy(), a.DeepCopy()
+	good.Since, good.RetainedUntil = m.stamp(), nil
+	m.next.Active, m.next.Candidate, m.next.Previous = good, bad, nil
+	m.next.Rollout.SwitchedAt = m.stamp()
+	m.enter(v1alpha1.StepAborting, "%s", m.was.Rollout.Message)
+}
+
+// record adds the rollout to the history, newest first.
+func (m *machine) record(outcome v1alpha1.Outcome, reason, message string) {
+	r := m.was.Rollout
+	entry := v1alpha1.HistoryEntry{
+		Revision: r.ToRevision, Version: m.version(r.ToRevision), Outcome: outcome, StartedAt: r.StartedAt, FinishedAt: m.stamp(), Reason: reason, Message: clip(message, 512),
+	}
+	history := append([]v1alpha1.HistoryEntry{entry}, m.was.History...)
+	m.next.History = history[:min(len(history), m.historyLimit())]
+}
+
+func (m *machine) version(revision string) string {
+	for _, r := range []*v1alpha1.RevisionStatus{m.was.Active, m.was.Candidate, m.was.Previous} {
+		if r != nil && r.Revision == revision {
+			return r.Version
+		}
+	}
+	return m.w.Known[revision].Version
+}
+
+// collect deletes what no revision needs any more.
+func (m *machine) collect() {
+	for _, l := range m.w.Leftovers {
+		m.add(Delete{Kind: Kind(l.Kind), Name: l.Name, Identity: l.Identity})
+	}
+}
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n-3] + "..."
+}

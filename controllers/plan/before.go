@@ -1,0 +1,276 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/guard"
+	"github.com/garnizeh/englog-operator/controllers/world"
+)
+
+// stable: keep the children as they are, and start a rollout when the spec asks for another revision.
+func (m *machine) stable() {
+	m.collect()
+	target := m.w.Target
+	if m.policy.Hibernated || target.Revision == "" {
+		m.reportMissing()
+		return
+	}
+	if a := m.was.Active; a != nil && a.Revision == target.Revision {
+		return
+	}
+	if m.failedBefore(target.Revision) {
+		f := m.was.LastFailure
+		m.stall(f.Reason, "%s; change the spec, or set spec.rollout.retryToken to try revision %s again", f.Message, f.Revision)
+		return
+	}
+	m.begin()
+}
+
+func (m *machine) reportMissing() {
+	if v := guard.ReferencesResolve(m.subject(nil)); !v.OK {
+		m.hold(v)
+	}
+}
+
+// failedBefore is true when this revision failed and nobody has asked to try again.
+func (m *machine) failedBefore(revision string) bool {
+	f := m.was.LastFailure
+	return f != nil && f.Revision == revision && f.RetryToken == m.policy.RetryToken
+}
+
+func (m *machine) begin() {
+	target, attempt := m.w.Target, m.attempts(m.w.Target.Revision)+1
+	var from string
+	color := v1alpha1.Blue
+	if a := m.was.Active; a != nil {
+		from, color = a.Revision, world.Other(a.Color)
+	}
+	m.next.Candidate = &v1alpha1.RevisionStatus{Color: color, Revision: target.Revision, Version: target.Version, Since: m.stamp()}
+	m.next.Rollout = &v1alpha1.RolloutStatus{
+		ID: fmt.Sprintf("%s-%d", target.Revision, attempt), Attempt: attempt, Epoch: m.was.Rollout.Epoch, Step: v1alpha1.StepStable,
+		StartedAt: m.stamp(), FromRevision: from, ToRevision: target.Revision, RetryToken: m.policy.RetryToken, Trigger: m.trigger(),
+	}
+	m.enter(v1alpha1.StepPreparing, "version %s, revision %s, in %s", target.Version, target.Revision, lower(color))
+}
+
+func (m *machine) trigger() v1alpha1.Trigger {
+	switch {
+	case m.was.Active == nil:
+		return v1alpha1.TriggerInstall
+	case m.was.LastFailure != nil && m.was.LastFailure.Revision == m.w.Target.Revision:
+		return v1alpha1.TriggerRetry
+	case m.w.Target.SecretsOnly:
+		return v1alpha1.TriggerSecretChange
+	default:
+		return v1alpha1.TriggerSpecChange
+	}
+}
+
+// attempts counts the earlier tries of a revision, from every record that is left of them.
+func (m *machine) attempts(revision string) int32 {
+	var n int32
+	for _, h := range m.was.History {
+		if h.Revision == revision {
+			n++
+		}
+	}
+	if r := m.was.Rollout; r.ToRevision == revision {
+		n = max(n, r.Attempt)
+	}
+	if f := m.was.LastFailure; f != nil && f.Revision == revision {
+		n = max(n, f.Attempt)
+	}
+	return n
+}
+
+// preparing: store the candidate's templates and configuration, and empty its color.
+func (m *machine) preparing() {
+	if m.turnedBack() {
+		return
+	}
+	c := m.was.Candidate
+	for _, component := range world.Components {
+		slot := world.Slot{Component: component, Color: c.Color}
+		if w := m.w.Workloads[slot]; w.Exists && w.Revision != c.Revision {
+			m.empty(c.Color, component)
+		}
+	}
+	if v := guard.ToMigrating.Check(m.subject(c)); !v.OK {
+		m.hold(v)
+		return
+	}
+	m.next.Rollout.Migration = &v1alpha1.MigrationStatus{JobName: m.job(Expand), Result: v1alpha1.MigrationRunning}
+	m.enter(v1alpha1.StepMigrating, "expand migrations of revision %s", c.Revision)
+}
+
+func (m *machine) job(p Purpose) string {
+	return JobName(m.w.Instance.Name, m.ensureJob(p, ""))
+}
+
+func (m *machine) ensureJob(p Purpose, check string) Ensure {
+	return Ensure{Kind: Job, Purpose: p, Check: check, Revision: m.was.Rollout.ToRevision, Attempt: m.was.Rollout.Attempt}
+}
+
+// turnedBack ends a rollout before its switch when the spec no longer asks for it.
+func (m *machine) turnedBack() bool {
+	switch {
+	case m.policy.Hibernated:
+		m.abort(v1alpha1.OutcomeSuperseded, "Hibernated", "the instance is to be hibernated")
+	case m.superseded():
+		m.abort(v1alpha1.OutcomeSuperseded, "Superseded", fmt.Sprintf("the spec asks for revision %s now", m.w.Target.Revision))
+	default:
+		return false
+	}
+	return true
+}
+
+func (m *machine) abort(outcome v1alpha1.Outcome, reason, message string) {
+	m.next.Rollout.Outcome, m.next.Rollout.Reason = outcome, reason
+	m.enter(v1alpha1.StepAborting, "%s", message)
+}
+
+// migrating: run the expand migrations under the full load of the active color.
+func (m *machine) migrating() {
+	ensure := m.ensureJob(Expand, "")
+	job, exists := m.w.Jobs[JobName(m.w.Instance.Name, ensure)]
+	if !exists || job.Phase == world.JobActive {
+		// A Job that has begun is awaited even when its revision is no longer wanted.
+		if !exists && m.turnedBack() {
+			return
+		}
+		m.add(ensure)
+		m.hold(guard.Verdict{Reason: "Migrating", Message: "migration Job " + JobName(m.w.Instance.Name, ensure) + waiting(job)})
+		return
+	}
+	facts := readFacts(job.Message)
+	m.next.Rollout.Migration = facts.status(job)
+	if job.Phase == world.JobFailed {
+		m.abort(v1alpha1.OutcomeAborted, facts.reason(), fmt.Sprintf("migration Job %s failed: %s", job.Name, facts.failure(job)))
+		return
+	}
+	m.next.Schema = facts.schema(m.was, m.was.Rollout.ToRevision)
+	if m.turnedBack() {
+		return
+	}
+	m.captureFloor()
+	m.enter(v1alpha1.StepScaling, "schema level %d; starting revision %s in %s", m.next.Schema.Current, m.was.Rollout.ToRevision, lower(m.was.Candidate.Color))
+}
+
+func waiting(job world.Job) string {
+	facts := readFacts(job.Message)
+	switch {
+	case job.Waiting != "":
+		return " waits: " + job.Waiting
+	case facts.Error != "":
+		return " tries again: " + facts.Error
+	default:
+		return " is running"
+	}
+}
+
+// scaling: bring the candidate to the capacity that the active color has now.
+func (m *machine) scaling() {
+	if m.turnedBack() {
+		return
+	}
+	m.captureFloor()
+	m.add(m.ensureJob(WorkerCheck, ""))
+	if m.w.Quota != nil {
+		m.out.Holds = append(m.out.Holds, *m.w.Quota)
+	}
+	v := guard.ToVerifying.Check(m.subject(m.was.Candidate))
+	if v.OK {
+		m.enter(v1alpha1.StepVerifying, "%s is up; checking it", lower(m.was.Candidate.Color))
+		return
+	}
+	m.hold(v)
+	if m.due(m.was.Rollout.Deadline) {
+		m.abort(v1alpha1.OutcomeAborted, "ProgressDeadlineExceeded", "the candidate did not become ready in time: "+v.Message)
+	}
+}
+
+// verifying: check the candidate while nobody depends on it.
+func (m *machine) verifying() {
+	if m.turnedBack() {
+		return
+	}
+	m.captureFloor()
+	s := m.subject(m.was.Candidate)
+	s.Checks = m.examine(v1alpha1.CheckPrePromotion)
+	if failed := m.failedCheck(s.Checks); failed != nil {
+		m.abort(v1alpha1.OutcomeAborted, "CheckFailed", failed.Message)
+		return
+	}
+	v := guard.ToAwaiting.Check(s)
+	if v.OK {
+		m.enter(v1alpha1.StepAwaitingPromotion, "all checks passed")
+		return
+	}
+	m.hold(v)
+	if m.due(m.was.Rollout.Deadline) {
+		m.abort(v1alpha1.OutcomeAborted, "ProgressDeadlineExceeded", "the candidate was not verified in time: "+v.Message)
+	}
+}
+
+// awaitingPromotion: keep the candidate warm until a person, or the delay, lets it through. It has no deadline.
+func (m *machine) awaitingPromotion() {
+	if m.turnedBack() {
+		return
+	}
+	m.captureFloor()
+	r := m.was.Rollout
+	if m.policy.Manual && m.policy.Approved != r.ToRevision {
+		m.hold(guard.Verdict{Reason: "AwaitingApproval", Message: "set spec.rollout.promotion.approvedRevision to " + r.ToRevision + " to promote it"})
+		return
+	}
+	if at := r.StepEnteredAt.Add(m.policy.PromoteDelay); !m.policy.Manual && m.now.Before(at) {
+		m.wake(at)
+		return
+	}
+	if v := guard.ToSwitching.Check(m.subject(m.was.Candidate)); !v.OK {
+		m.hold(v)
+		return
+	}
+	m.next.Rollout.Epoch++
+	m.enter(v1alpha1.StepSwitching, "moving traffic to %s, epoch %d", lower(m.was.Candidate.Color), m.next.Rollout.Epoch)
+}
+
+// switching: one write per live route, made by routes. It ends when all of them show the candidate.
+func (m *machine) switching() {
+	c, a := m.was.Candidate, m.was.Active
+	if !m.led(c) {
+		m.unfinishedSwitch()
+		return
+	}
+	active := c.DeepCopy()
+	active.Since = m.stamp()
+	m.next.Active, m.next.Previous, m.next.Candidate = active, a.DeepCopy(), nil
+	m.next.Rollout.SwitchedAt = m.stamp()
+	m.enter(v1alpha1.StepConfirming, "traffic goes to %s %s", lower(c.Color), c.Revision)
+}
+
+// unfinishedSwitch decides about a switch that cannot be completed: with no route moved it is an ordinary abort; with one moved, users are
+// on two versions, which only going back can end.
+func (m *machine) unfinishedSwitch() {
+	c := m.was.Candidate
+	if !m.anyLed(c) && m.turnedBack() {
+		return
+	}
+	if !m.due(m.was.Rollout.Deadline) {
+		return
+	}
+	if !m.anyLed(c) {
+		m.abort(v1alpha1.OutcomeAborted, "SwitchFailed", "the candidate was no longer ready when traffic was to move")
+		return
+	}
+	if m.was.Active == nil {
+		m.stall("SwitchFailed", "the first revision cannot take all traffic")
+		return
+	}
+	bad := c.DeepCopy()
+	m.next.Previous, m.next.Active, m.next.Candidate = m.was.Active.DeepCopy(), bad, nil
+	m.next.Rollout.Epoch++
+	m.next.Rollout.Outcome, m.next.Rollout.Reason = v1alpha1.OutcomeRolledBack, "SwitchFailed"
+	m.enter(v1alpha1.StepRollingBack, "only a part of the traffic could be moved")
+}

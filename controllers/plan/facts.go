@@ -1,0 +1,98 @@
+package plan
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/world"
+)
+
+// facts is what a migration tells through its termination message: the operator never dials a database.
+type facts struct {
+	Phase            string   `json:"phase"`
+	From             int32    `json:"from"`
+	To               int32    `json:"to"`
+	Current          int32    `json:"current"`
+	OldestCompatible int32    `json:"oldestCompatible"`
+	Destructive      bool     `json:"destructive"`
+	Pending          []string `json:"pending"`
+	Refused          bool     `json:"refused"`
+	Error            string   `json:"error"`
+}
+
+// readFacts takes the last JSON object of a termination message; one that cannot be read is no facts.
+func readFacts(message string) facts {
+	var f facts
+	start := strings.LastIndex(message, "{")
+	if start < 0 {
+		return f
+	}
+	if err := json.Unmarshal([]byte(message[start:]), &f); err != nil {
+		return facts{}
+	}
+	return f
+}
+
+func (f facts) status(job world.Job) *v1alpha1.MigrationStatus {
+	s := &v1alpha1.MigrationStatus{JobName: job.Name, From: f.From, To: f.To, Result: v1alpha1.MigrationSucceeded}
+	switch {
+	case job.Phase == world.JobActive:
+		s.Result = v1alpha1.MigrationRunning
+	case job.Phase == world.JobFailed && f.Refused:
+		s.Result, s.Message = v1alpha1.MigrationRefused, clip(f.failure(job), 1024)
+	case job.Phase == world.JobFailed:
+		s.Result, s.Message = v1alpha1.MigrationFailed, clip(f.failure(job), 1024)
+	}
+	if f.Destructive {
+		s.Destructive = f.Pending
+	}
+	return s
+}
+
+func (f facts) reason() string {
+	if f.Refused {
+		return "MigrationRefused"
+	}
+	return "MigrationFailed"
+}
+
+// failure is the most telling cause that is known.
+func (f facts) failure(job world.Job) string {
+	switch {
+	case f.Error != "":
+		return f.Error
+	case job.Waiting != "":
+		return job.Waiting
+	case job.Reason != "":
+		return job.Reason
+	default:
+		return "see the logs of its pods"
+	}
+}
+
+// schema is the schema as the migration left it, with the level that the revision's binary brings.
+func (f facts) schema(was *v1alpha1.EngLogInstanceStatus, revision string) *v1alpha1.SchemaStatus {
+	s := &v1alpha1.SchemaStatus{}
+	if was.Schema != nil {
+		s = was.Schema.DeepCopy()
+	}
+	if f.Phase == "" {
+		return s // a migration that told nothing moved nothing that is known
+	}
+	s.Current, s.OldestCompatible, s.LastMigratedRevision = f.Current, f.OldestCompatible, revision
+	if f.Phase == string(Expand) {
+		s.Levels = remember(s.Levels, v1alpha1.RevisionLevel{Revision: revision, Level: f.To})
+	}
+	return s
+}
+
+func remember(levels []v1alpha1.RevisionLevel, l v1alpha1.RevisionLevel) []v1alpha1.RevisionLevel {
+	kept := []v1alpha1.RevisionLevel{l}
+	for _, k := range levels {
+		if k.Revision != l.Revision && len(kept) < 24 {
+			kept = append(kept, k)
+		}
+	}
+	return kept
+}

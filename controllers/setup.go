@@ -1,0 +1,165 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/apply"
+	"github.com/garnizeh/englog-operator/controllers/observe"
+	"github.com/garnizeh/englog-operator/controllers/probe"
+	"github.com/garnizeh/englog-operator/controllers/render"
+	"github.com/garnizeh/englog-operator/controllers/report"
+	"github.com/garnizeh/englog-operator/controllers/revision"
+	"github.com/garnizeh/englog-operator/controllers/world"
+)
+
+// Options are what an operator is started with.
+type Options struct {
+	// Concurrency is how many instances are reconciled at a time; 10 by default.
+	Concurrency int
+	// SecretRefresh is how often referenced Secrets are read again; 5 minutes by default.
+	SecretRefresh time.Duration
+	// Prometheus is where Prometheus checks are asked; empty for nowhere.
+	Prometheus string
+	// Proxy is true outside of the cluster: probes go through the API server.
+	Proxy bool
+	// Name is the controller's name, which has to be unique in a process; englog by default.
+	Name string
+	// Now is the clock; time.Now by default.
+	Now func() time.Time
+}
+
+// Setup adds the operator to a manager.
+func Setup(ctx context.Context, mgr manager.Manager, opts Options) error {
+	opts = opts.withDefaults()
+	if err := index(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	wakes := make(chan event.TypedGenericEvent[types.NamespacedName], 1024)
+	wake := func(key types.NamespacedName) { wakes <- event.TypedGenericEvent[types.NamespacedName]{Object: key} }
+	r, err := assemble(mgr, opts, wake)
+	if err != nil {
+		return err
+	}
+	return r.watch(mgr, opts, wakes)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Concurrency == 0 {
+		o.Concurrency = 10
+	}
+	if o.SecretRefresh == 0 {
+		o.SecretRefresh = 5 * time.Minute
+	}
+	if o.Name == "" {
+		o.Name = "englog"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// assemble makes the rooms.
+func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)) (*Reconciler, error) {
+	reporter := report.New(mgr.GetClient(), mgr.GetEventRecorder(observe.Manager), opts.Now)
+	runner, err := probe.New(probe.Options{Prometheus: opts.Prometheus, Proxy: opts.Proxy, Config: mgr.GetConfig(), Wake: wake, Now: opts.Now})
+	if err != nil {
+		return nil, fmt.Errorf("starting the probes: %w", err)
+	}
+	secrets := observe.NewSecrets(mgr.GetAPIReader(), mgr.GetClient(), opts.SecretRefresh, opts.Now, wake)
+	for _, background := range []manager.Runnable{runner, secrets} {
+		if err := mgr.Add(background); err != nil {
+			return nil, fmt.Errorf("adding %T to the manager: %w", background, err)
+		}
+	}
+	return &Reconciler{
+		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: compose},
+		probes:  runner,
+		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: reporter.CountWrite},
+		report:  reporter,
+		now:     opts.Now,
+	}, nil
+}
+
+func compose(w *world.World) (revision.Snapshot, error) {
+	return render.NewSnapshot(render.Input{Instance: w.Instance, Spec: w.Spec, World: w})
+}
+
+func renderInput(seen *observe.Seen) render.Input {
+	return render.Input{Instance: seen.World.Instance, Spec: seen.World.Spec, Snapshots: seen.Snapshots, World: seen.World}
+}
+
+// watch says what wakes the reconciler: the spec, the children it owns, the pods and endpoints behind them, and probes and Secrets that
+// have news. Nothing wakes it by the clock but timers that a plan has set.
+func (r *Reconciler) watch(mgr manager.Manager, opts Options, wakes chan event.TypedGenericEvent[types.NamespacedName]) error {
+	owned := builder.WithPredicates(news)
+	b := ctrl.NewControllerManagedBy(mgr).Named(opts.Name).
+		For(&v1alpha1.EngLogInstance{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Owns(&appsv1.Deployment{}, owned).Owns(&appsv1.StatefulSet{}, owned).Owns(&appsv1.ControllerRevision{}, owned).
+		Owns(&corev1.Service{}, owned).Owns(&corev1.ConfigMap{}, owned).Owns(&corev1.ServiceAccount{}, owned).
+		Owns(&batchv1.Job{}, owned).Owns(&autoscalingv2.HorizontalPodAutoscaler{}, owned).Owns(&policyv1.PodDisruptionBudget{}, owned).
+		Owns(&networkingv1.NetworkPolicy{}, owned).Owns(&networkingv1.Ingress{}, owned)
+	byLabel := handler.EnqueueRequestsFromMapFunc(instanceOf)
+	return b.Watches(&corev1.Pod{}, byLabel, owned).Watches(&discoveryv1.EndpointSlice{}, byLabel, owned).
+		WatchesRawSource(source.TypedChannel(wakes, handler.TypedEnqueueRequestsFromMapFunc(requestFor))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrency, ReconciliationTimeout: time.Minute}).
+		Complete(r)
+}
+
+func instanceOf(_ context.Context, o client.Object) []reconcile.Request {
+	name := o.GetLabels()[observe.InstanceLabel]
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+}
+
+func requestFor(_ context.Context, key types.NamespacedName) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: key}}
+}
+
+// news lets only changes through that a decision could depend on. Autoscalers and pods report measurements all the time.
+var news = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	switch now := e.ObjectNew.(type) {
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		before, ok := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
+		return !ok || before.Status.DesiredReplicas != now.Status.DesiredReplicas || !sameSpec(before, now)
+	default:
+		return e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion()
+	}
+}}
+
+// sameSpec compares what the operator sets of an autoscaler, which has no generation.
+func sameSpec(a, b *autoscalingv2.HorizontalPodAutoscaler) bool {
+	return a.Spec.MaxReplicas == b.Spec.MaxReplicas && equal(a.Spec.MinReplicas, b.Spec.MinReplicas) &&
+		len(a.Spec.Metrics) == len(b.Spec.Metrics)
+}
+
+func equal(a, b *int32) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
