@@ -20,7 +20,14 @@ import (
 var hostDirs = []string{
 	"/run/netns", "/run/containerd", "/run/containerd/s", "/run/containerd/runc", "/run/containerd/fifo",
 	"/var/lib/cni", "/var/lib/cni/results", "/var/lib/cni/networks", "/var/log/containers", "/var/log/pods", "/var/lib/kubelet",
-	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet/pod-resources",
+	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet/pod-resources", "/run/mount",
+}
+
+// hostFiles are what programs leave in hostDirs: removed only from directories that were not there before.
+var hostFiles = map[string][]string{
+	"/var/lib/cni/results":            {"cni-loopback-*-lo"},
+	"/var/lib/kubelet/device-plugins": {"kubelet.sock", "kubelet_internal_checkpoint"},
+	"/run/mount":                      {"utab", "utab.*"},
 }
 
 const hostRecord = "host.json"
@@ -54,6 +61,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 	if left > 0 {
 		return fmt.Errorf("%d processes of the cluster cannot be killed; see ps for state D", left)
 	}
+	c.releasePostgres(ctx)
 	if err := unmountBelow(c.State); err != nil {
 		return err
 	}
@@ -148,10 +156,7 @@ func removeCgroup(dir string) int {
 
 // cleanHost removes what programs left outside the state.
 func (c *Cluster) cleanHost() {
-	results, _ := filepath.Glob("/var/lib/cni/results/" + Namespace + "-*")
-	for _, file := range results {
-		_ = os.Remove(file)
-	}
+	remove("/var/lib/cni/results/" + Namespace + "-*")
 	links, _ := filepath.Glob("/var/log/containers/*.log")
 	for _, link := range links {
 		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, c.State+"/") {
@@ -162,9 +167,19 @@ func (c *Cluster) cleanHost() {
 	var absent []string
 	_ = json.Unmarshal(content, &absent)
 	for _, dir := range slices.Backward(absent) {
+		for _, pattern := range hostFiles[dir] {
+			remove(filepath.Join(dir, pattern))
+		}
 		if entries, err := os.ReadDir(dir); err == nil && len(entries) == 0 {
 			_ = syscall.Unmount(dir, 0) // `ip netns` makes its directory a mount point
 			_ = os.Remove(dir)
 		}
+	}
+}
+
+func remove(pattern string) {
+	found, _ := filepath.Glob(pattern)
+	for _, file := range found {
+		_ = os.Remove(file)
 	}
 }

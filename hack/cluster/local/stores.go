@@ -73,6 +73,9 @@ func (c *Cluster) preparePostgres(ctx context.Context) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(c.postgresData(), "global", "pg_control")); err == nil {
+		if c.table.PID("postgres") == 0 {
+			c.releasePostgres(ctx)
+		}
 		return nil
 	}
 	bin, err := postgresBin()
@@ -80,6 +83,34 @@ func (c *Cluster) preparePostgres(ctx context.Context) error {
 		return err
 	}
 	return initdb(ctx, bin, c.path("postgres"), c.postgresData(), uid, gid)
+}
+
+// releasePostgres gives back what a killed server could not: its lock file and its shared memory segment, which it names
+// there. A server does so itself on its next start, but not while the killed one is still a zombie.
+func (c *Cluster) releasePostgres(ctx context.Context) {
+	lock := filepath.Join(c.postgresData(), "postmaster.pid")
+	content, err := os.ReadFile(lock)
+	if err != nil {
+		return
+	}
+	orphans := process.InNamespace(NamespacePath)
+	process.KillAll(5*time.Second, func(pid int) bool { return process.Program(pid) == "postgres" && orphans(pid) })
+	if id := sharedMemory(string(content)); id != "" {
+		_ = command(ctx, "ipcrm", "--shmem-id", id) // it may be gone
+	}
+	_ = os.Remove(lock)
+}
+
+// sharedMemory reads the segment's id from a postmaster.pid: key and id are its seventh line.
+func sharedMemory(lock string) string {
+	lines := strings.Split(lock, "\n")
+	if len(lines) < 7 {
+		return ""
+	}
+	if fields := strings.Fields(lines[6]); len(fields) == 2 {
+		return fields[1]
+	}
+	return ""
 }
 
 // postgres keeps the server's own durability settings, so that measurements mean something.
@@ -95,7 +126,7 @@ func (c *Cluster) postgres() (unit, error) {
 	return unit{
 		spec: process.Spec{
 			Name: "postgres", Namespace: NamespacePath, UID: uid, GID: gid,
-			Command: []string{bin + "/postgres", "-D", c.postgresData(), "-k", c.path("postgres"), "-c", "listen_addresses=" + NodeIP,
+			Command: []string{bin + "/postgres", "-D", c.postgresData(), "-c", "listen_addresses=" + NodeIP, "-c", "unix_socket_directories=",
 				"-c", "max_connections=300", "-c", "dynamic_shared_memory_type=mmap"},
 		},
 		healthy: func(ctx context.Context) error {

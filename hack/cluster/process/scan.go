@@ -43,6 +43,12 @@ func rootMount(mountinfo, dir string) bool {
 	return false
 }
 
+// Program is the name of the program that a process runs, or "".
+func Program(pid int) string {
+	content, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
+	return strings.TrimSpace(string(content))
+}
+
 // KillAll kills every process that matches until none is left or the deadline is over, and gives how many are left.
 // This process and those that started it are spared.
 func KillAll(within time.Duration, matches ...Match) int {
