@@ -2,6 +2,7 @@ package cutover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -78,4 +79,16 @@ func killPod(pod *corev1.Pod) error {
 		}
 	}
 	return nil
+}
+
+// ActiveColor is the color that serves now.
+func (c *Cluster) ActiveColor(ctx context.Context) (string, error) {
+	i, err := c.get(ctx)
+	if err != nil {
+		return "", err
+	}
+	if i.Status.Active == nil {
+		return "", errors.New("the instance has no active revision")
+	}
+	return string(i.Status.Active.Color), nil
 }

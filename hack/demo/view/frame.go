@@ -1,5 +1,5 @@
 // Package view draws a cutover for a person: in a terminal with plain ANSI sequences, or as an SVG picture. It decides
-// nothing and reads nothing but the scene that it is handed.
+// nothing and is handed all that it draws; it must never import a client of any kind.
 package view
 
 import (
