@@ -41,12 +41,13 @@ help: ## Show this help
 ##@ Development
 
 .PHONY: manifests
-manifests: ## Generate the CRD and the API reference from the types in api/
+manifests: ## Generate the CRD and the API reference from the types (RBAC is written by hand: config/rbac)
 	$(TOOL) controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	go run ./hack/crd config/crd/bases/englog.io_engloginstances.yaml docs/reference/api.md
+	go test -count=1 -run TestDefaultsReference ./api/v1alpha1 -update >/dev/null
 
 .PHONY: generate
-generate: ## Generate DeepCopy methods
+generate: ## Generate the DeepCopy methods of the types
 	$(TOOL) controller-gen object paths=./api/...
 
 .PHONY: fmt
