@@ -108,7 +108,7 @@ func (m *Migrator) Up(ctx context.Context, phase Phase) (MigrateResult, error) {
 
 // lock polls: a session that blocks on a lock holds a snapshot, and CREATE
 // INDEX CONCURRENTLY would wait for that snapshot for ever.
-func (m *Migrator) lock(ctx context.Context) (unlock func(), err error) {
+func (m *Migrator) lock(ctx context.Context) (release func(), err error) {
 	conn, err := m.db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
@@ -119,7 +119,7 @@ func (m *Migrator) lock(ctx context.Context) (unlock func(), err error) {
 			return nil, errors.Join(fmt.Errorf("take the migration lock: %w", err), conn.Close())
 		}
 		if got {
-			return func() { _ = conn.Close() }, nil
+			return func() { unlock(ctx, conn) }, nil
 		}
 		if waited%10 == 0 {
 			m.log.Info("another migration is running: waiting for it")
@@ -130,6 +130,13 @@ func (m *Migrator) lock(ctx context.Context) (unlock func(), err error) {
 		case <-time.After(500*time.Millisecond + rand.N(250*time.Millisecond)):
 		}
 	}
+}
+
+// unlock gives the lock back; closing alone returns the session to the pool,
+// where it would keep the lock.
+func unlock(ctx context.Context, conn *sql.Conn) {
+	_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", lockKey)
+	_ = conn.Close()
 }
 
 // refuse says no to a contract migration that a live older program could not bear.

@@ -4,16 +4,20 @@
 CREATE EXTENSION IF NOT EXISTS btree_gin;
 
 CREATE TABLE users (
-    id            uuid        PRIMARY KEY,
-    email         text        NOT NULL CONSTRAINT users_email UNIQUE,
-    name          text        NOT NULL,
-    bio           text        NOT NULL DEFAULT '',
-    password_hash text        NOT NULL DEFAULT '',
-    token_epoch   integer     NOT NULL DEFAULT 1,
-    preferences   jsonb       NOT NULL DEFAULT '{}',
-    created_at    timestamptz NOT NULL,
-    updated_at    timestamptz NOT NULL,
-    deleted_at    timestamptz
+    id             uuid        PRIMARY KEY,
+    email          text        NOT NULL CONSTRAINT users_email UNIQUE,
+    name           text        NOT NULL,
+    bio            text        NOT NULL DEFAULT '',
+    password_hash  text        NOT NULL DEFAULT '',
+    token_epoch    integer     NOT NULL DEFAULT 1,
+    timezone       text        NOT NULL DEFAULT 'UTC',
+    language       text        NOT NULL DEFAULT 'en',
+    theme          text        NOT NULL DEFAULT 'system',
+    ai_enabled     boolean     NOT NULL DEFAULT true,
+    disabled_tasks text[]      NOT NULL DEFAULT '{}',
+    created_at     timestamptz NOT NULL,
+    updated_at     timestamptz NOT NULL,
+    deleted_at     timestamptz
 );
 CREATE INDEX users_deleted ON users (deleted_at) WHERE deleted_at IS NOT NULL;
 
