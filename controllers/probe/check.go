@@ -13,25 +13,33 @@ import (
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
 
-// check is one probe that runs. Its fields below ctx are guarded by the runner's lock.
+// check is one probe that runs. Its changing fields are guarded by the runner's lock.
 type check struct {
 	runner *Runner
 	key    types.NamespacedName
-	ctx    context.Context
-	cancel context.CancelFunc
 
 	probe   plan.Probe
 	finding world.Finding
 	// edition grows when the targets change: a try of an earlier edition is not counted.
 	edition int
-	timer   *time.Timer
+	// ctx ends when the check is stopped; it and the others are nil before the start.
+	ctx    context.Context
+	cancel context.CancelFunc
+	timer  *time.Timer
+}
+
+func (c *check) start(ctx context.Context) {
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	c.arm(c.probe.Delay)
 }
 
 func (c *check) arm(after time.Duration) { c.timer = time.AfterFunc(max(after, 0), c.fire) }
 
 func (c *check) stop() {
-	c.cancel()
-	c.timer.Stop()
+	if c.cancel != nil {
+		c.cancel()
+		c.timer.Stop()
+	}
 }
 
 // update takes the probe as it is listed now.
@@ -97,7 +105,7 @@ func (c *check) end(o outcome, edition int, started time.Time) bool {
 	}
 	before := c.finding.Result
 	c.finding = tally(c.finding, c.probe, o)
-	c.finding.At = time.Now()
+	c.finding.At = c.runner.options.Now()
 	if c.finding.Result != v1alpha1.CheckFailed { // a failed check is final
 		c.arm(max(c.probe.Interval-time.Since(started), c.probe.Interval/10))
 	}

@@ -25,12 +25,13 @@ var noticePauses = []time.Duration{0, 100 * time.Millisecond, 300 * time.Millise
 // noticeBoard remembers what each pod has been told, and tells it what is new. A pod has one messenger at most, so that a late "retire"
 // never overtakes a "welcome back".
 type noticeBoard struct {
-	ctx      context.Context
 	ask      Asker
 	sending  chan struct{}
 	underWay *sync.WaitGroup
 	mu       sync.Mutex
-	pods     map[types.NamespacedName]map[podIdentity]*podNotice
+	// ctx is nil before the start.
+	ctx  context.Context
+	pods map[types.NamespacedName]map[podIdentity]*podNotice
 }
 
 // podIdentity tells a pod from a later one of the same name.
@@ -46,11 +47,29 @@ type podNotice struct {
 // method is the request that brings a state about; empty for none yet.
 type method string
 
-func newNoticeBoard(ctx context.Context, ask Asker, underWay *sync.WaitGroup) *noticeBoard {
+func newNoticeBoard(ask Asker, underWay *sync.WaitGroup) *noticeBoard {
 	return &noticeBoard{
-		ctx: ctx, ask: ask, underWay: underWay, sending: make(chan struct{}, maxNotices),
+		ask: ask, underWay: underWay, sending: make(chan struct{}, maxNotices),
 		pods: map[types.NamespacedName]map[podIdentity]*podNotice{},
 	}
+}
+
+func (b *noticeBoard) start(ctx context.Context) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ctx = ctx
+	for key, pods := range b.pods {
+		for id, pod := range pods {
+			b.dispatch(key.Namespace, id, pod)
+		}
+	}
+}
+
+// stop lets no further messenger leave; the context of start has ended.
+func (b *noticeBoard) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.pods)
 }
 
 // post takes the notices that hold now. Pods that are no longer listed are forgotten.
@@ -84,7 +103,7 @@ func methodFor(retire bool) method {
 
 // dispatch is called with the lock held.
 func (b *noticeBoard) dispatch(namespace string, id podIdentity, pod *podNotice) {
-	if pod.busy || pod.told == pod.want || b.ctx.Err() != nil {
+	if pod.busy || pod.told == pod.want || b.ctx == nil || b.ctx.Err() != nil {
 		return
 	}
 	pod.busy = true

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
@@ -29,38 +30,76 @@ const maxAsks = 128
 
 // Options say how a Runner reaches the world.
 type Options struct {
-	// Ask carries requests to pods, Services and hosts; Direct when nil.
-	Ask Asker
 	// Prometheus is the base address of the server that query checks ask, such as http://prometheus.monitoring:9090. It is the operator's
 	// flag, never the tenant's. While it is empty such checks are inconclusive.
 	Prometheus string
+	// Proxy is true outside of the cluster: pods and Services are asked through the API server of Config.
+	Proxy  bool
+	Config *rest.Config
+	// Ask replaces the way requests are carried, for tests.
+	Ask Asker
 	// Wake asks for a reconcile of an instance. It is called when the result of a check has changed, never while a lock is held.
 	Wake func(types.NamespacedName)
+	// Now is the clock that findings are stamped with; time.Now by default.
+	Now func() time.Time
 }
 
-// Runner runs the checks of all instances. At rest it holds no goroutine: the time between two tries is a timer.
+// Runner runs the checks of all instances. Between two tries a check is a timer, not a goroutine.
 type Runner struct {
 	options  Options
-	ctx      context.Context
 	asks     chan struct{}
 	notices  *noticeBoard
-	mu       sync.Mutex
-	checks   map[types.NamespacedName]map[string]*check
 	underWay sync.WaitGroup
+
+	mu sync.Mutex
+	// ctx is the context of Start; nil before.
+	ctx    context.Context
+	checks map[types.NamespacedName]map[string]*check
 }
 
-// New returns a Runner that works until the context ends.
-func New(ctx context.Context, o Options) *Runner {
+// New returns a Runner that begins to work when it is started.
+func New(o Options) (*Runner, error) {
 	if o.Ask == nil {
 		o.Ask = Direct{}
+		if o.Proxy {
+			proxied, err := NewProxied(o.Config)
+			if err != nil {
+				return nil, err
+			}
+			o.Ask = proxied
+		}
 	}
 	if o.Wake == nil {
 		o.Wake = func(types.NamespacedName) {}
 	}
-	r := &Runner{options: o, ctx: ctx, asks: make(chan struct{}, maxAsks), checks: map[types.NamespacedName]map[string]*check{}}
-	r.notices = newNoticeBoard(ctx, o.Ask, &r.underWay)
-	context.AfterFunc(ctx, r.stopAll)
-	return r
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	r := &Runner{options: o, asks: make(chan struct{}, maxAsks), checks: map[types.NamespacedName]map[string]*check{}}
+	r.notices = newNoticeBoard(o.Ask, &r.underWay)
+	return r, nil
+}
+
+// Start works until the context ends and nothing is under way any more. What was asked for before begins now.
+func (r *Runner) Start(ctx context.Context) error {
+	r.notices.start(ctx)
+	r.begin(ctx)
+	<-ctx.Done()
+	r.stopAll()
+	r.notices.stop()
+	r.underWay.Wait()
+	return nil
+}
+
+func (r *Runner) begin(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ctx = ctx
+	for _, checks := range r.checks {
+		for _, c := range checks {
+			c.start(ctx)
+		}
+	}
 }
 
 // Sync makes the running checks of an instance those that are listed, by ID: new ones start after their delay, those no longer listed
@@ -68,14 +107,11 @@ func New(ctx context.Context, o Options) *Runner {
 func (r *Runner) Sync(key types.NamespacedName, probes []plan.Probe) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx.Err() != nil {
-		return
-	}
 	running, wanted := r.checks[key], make(map[string]*check, len(probes))
 	for _, p := range probes {
 		c := running[p.ID]
 		if c == nil {
-			c = r.start(key, p)
+			c = r.add(key, p)
 		} else {
 			c.update(p)
 		}
@@ -97,6 +133,15 @@ func (r *Runner) keep(key types.NamespacedName, wanted map[string]*check) {
 	r.checks[key] = wanted
 }
 
+// add is called with the lock held.
+func (r *Runner) add(key types.NamespacedName, p plan.Probe) *check {
+	c := &check{runner: r, key: key, probe: withDefaults(p), finding: world.Finding{Result: v1alpha1.CheckRunning}}
+	if r.ctx != nil {
+		c.start(r.ctx)
+	}
+	return c
+}
+
 // Findings returns what is known about the running checks of an instance, by ID.
 func (r *Runner) Findings(key types.NamespacedName) map[string]world.Finding {
 	r.mu.Lock()
@@ -108,17 +153,17 @@ func (r *Runner) Findings(key types.NamespacedName) map[string]world.Finding {
 	return findings
 }
 
-// Notify tells pods whether they are retired, each once per state; see Notice. It returns at once.
-func (r *Runner) Notify(key types.NamespacedName, notices []plan.Notice) { r.notices.post(key, notices) }
+// Notify tells pods whether they are retired: each once per state, in a few quick tries, after which a pod that does not listen is left
+// alone. It returns at once.
+func (r *Runner) Notify(key types.NamespacedName, notices []plan.Notice) {
+	r.notices.post(key, notices)
+}
 
 // Forget drops everything about an instance that is gone.
 func (r *Runner) Forget(key types.NamespacedName) {
 	r.Sync(key, nil)
 	r.Notify(key, nil)
 }
-
-// Wait returns when nothing is under way any more. It is of use after the context has ended.
-func (r *Runner) Wait() { r.underWay.Wait() }
 
 func (r *Runner) stopAll() {
 	r.mu.Lock()
@@ -129,14 +174,6 @@ func (r *Runner) stopAll() {
 		}
 		delete(r.checks, key)
 	}
-}
-
-// start is called with the lock held.
-func (r *Runner) start(key types.NamespacedName, p plan.Probe) *check {
-	c := &check{runner: r, key: key, probe: withDefaults(p), finding: world.Finding{Result: v1alpha1.CheckRunning}}
-	c.ctx, c.cancel = context.WithCancel(r.ctx)
-	c.arm(p.Delay)
-	return c
 }
 
 func withDefaults(p plan.Probe) plan.Probe {
