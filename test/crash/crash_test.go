@@ -129,8 +129,9 @@ func TestNobodyNoticesADisturbedCutover(t *testing.T) {
 	if err := stage.Remove(t.Context()); err != nil {
 		t.Error(err)
 	}
-	line, _ := json.Marshal(sum)
-	fmt.Println(string(line))
+	if err := json.NewEncoder(os.Stdout).Encode(sum); err != nil {
+		t.Error(err)
+	}
 }
 
 // rig carries the plan under way to the callback of the stage.
@@ -177,8 +178,7 @@ func (r *rig) disturb(t *testing.T, stage *cutover.Stage, p plan, n int) *cutove
 		t.Errorf("step %s was never seen, so nothing was disturbed", p.at)
 	}
 	if result.Failed+result.LostEntries+result.LostTasks > 0 || result.DuplicateRuns > p.repeats {
-		line, _ := json.Marshal(result)
-		t.Errorf("users noticed: %s", line)
+		t.Errorf("users noticed: %+v", result)
 	}
 	return result
 }

@@ -4,7 +4,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
@@ -38,8 +37,7 @@ func TestCutoverUnderLoad(t *testing.T) {
 func nothingFailed(t *testing.T, r *cutover.Result) {
 	t.Helper()
 	if !r.Clean() {
-		line, _ := json.Marshal(r)
-		t.Errorf("users noticed the cutover: %s", line)
+		t.Errorf("users noticed the cutover: %+v", r)
 	}
 	if r.Sent < 200*25 || r.Entries == 0 || r.Tasks == 0 {
 		t.Errorf("%d requests, %d entries, %d tasks: too few to prove anything", r.Sent, r.Entries, r.Tasks)

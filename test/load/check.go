@@ -247,7 +247,8 @@ func (c *checker) readTasksByAPI(ctx context.Context, out *Check) error {
 		return fmt.Errorf("reading tasks from the API: %w", err)
 	}
 	byDatabase := *out
-	if c.judgeTasks(rows, out); c.cfg.Database == "" {
+	c.judgeTasks(rows, out)
+	if c.cfg.Database == "" {
 		return nil
 	}
 	out.Kinds, out.Tasks, out.DuplicateRuns = byDatabase.Kinds, byDatabase.Tasks, byDatabase.DuplicateRuns

@@ -144,6 +144,9 @@ func (o *options) await(ctx context.Context, stdin io.Reader, run *Run, w *lineW
 		case <-every.C:
 			t := run.Tick()
 			w.write(Message{Event: "tick", Tick: &t})
+			if w.failed() {
+				return
+			}
 		case <-end:
 			return
 		case <-stop:
@@ -167,12 +170,21 @@ func awaitStop(r io.Reader) {
 type lineWriter struct {
 	mu  sync.Mutex
 	enc *json.Encoder
+	err error // the first; whoever reads the lines is gone
+}
+
+func (w *lineWriter) failed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err != nil
 }
 
 func (w *lineWriter) write(m Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_ = w.enc.Encode(m) // whoever reads the lines is gone, and with them the reason to write
+	if err := w.enc.Encode(m); err != nil && w.err == nil {
+		w.err = err
+	}
 }
 
 func (w *lineWriter) counter(event string) func(done, total int) {

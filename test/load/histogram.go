@@ -41,7 +41,7 @@ func (h *histogram) add(d time.Duration) {
 func (h *histogram) quantile(q float64) time.Duration {
 	rank := uint64(math.Ceil(q * float64(h.count)))
 	var seen uint64
-	for i, n := range h.buckets {
+	for i, n := range &h.buckets {
 		if seen += n; n > 0 && seen >= rank {
 			return min(time.Duration(bucketTop(i))*time.Microsecond, h.max)
 		}

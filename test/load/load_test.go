@@ -2,10 +2,10 @@ package load
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,7 +54,8 @@ func (r *rig) run(t *testing.T, d time.Duration, during func()) (*Run, *Report) 
 	}
 	time.Sleep(d / 2)
 	run.Stop()
-	return run, run.Report()
+	rep := run.Report()
+	return run, rep
 }
 
 func TestMixIsSixtyTwentyTwentyAndHalfFresh(t *testing.T) {
@@ -64,7 +65,7 @@ func TestMixIsSixtyTwentyTwentyAndHalfFresh(t *testing.T) {
 	}
 	got := map[key]int{}
 	for _, s := range mix(7) {
-		got[key{s.op, s.class}]++
+		got[key(s)]++
 	}
 	want := map[key]int{
 		{Get, Fresh}: 6, {Get, KeepAlive}: 6, {List, Fresh}: 2, {List, KeepAlive}: 2, {Create, Fresh}: 2, {Create, KeepAlive}: 2,
@@ -222,7 +223,10 @@ func TestFailuresAreKeptWithKindAndRevision(t *testing.T) {
 		misbehave func(http.ResponseWriter, *http.Request) bool
 		kind      string
 	}{
-		"status": {func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return true }, "status_500"},
+		"status": {func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		}, "status_500"},
 		"late": {func(_ http.ResponseWriter, req *http.Request) bool {
 			select {
 			case <-time.After(3 * time.Second):
@@ -300,7 +304,7 @@ func TestARunThatLagsIsVoid(t *testing.T) {
 func TestLostEntriesAndTasksAreFound(t *testing.T) {
 	r := newRig(t, 200)
 	run, _ := r.run(t, 500*time.Millisecond, nil)
-	all := append(r.entries, run.Created()...)
+	all := slices.Concat(r.entries, run.Created())
 	check := func() *Check {
 		c, err := CheckEntries(t.Context(), r.cfg, CheckConfig{Kinds: []string{"mood"}}, all, nil)
 		if err != nil {
@@ -342,7 +346,7 @@ func TestDuplicateRunsAreCounted(t *testing.T) {
 func TestCommandReportsAndChecksInOneLineEach(t *testing.T) {
 	f := newFakeService(t)
 	var out bytes.Buffer
-	code := Main(context.Background(), []string{
+	code := Main(t.Context(), []string{
 		"--address", f.address(), "--rate", "100", "--sources", "127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4", "--duration", "600ms",
 	}, strings.NewReader(""), &out)
 	seen := map[string]Message{}
@@ -364,7 +368,7 @@ func TestCommandReportsAndChecksInOneLineEach(t *testing.T) {
 func TestCommandStopsWhenTold(t *testing.T) {
 	f := newFakeService(t)
 	var out bytes.Buffer
-	code := Main(context.Background(), []string{"--address", f.address(), "--no-check"}, strings.NewReader("stop\n"), &out)
+	code := Main(t.Context(), []string{"--address", f.address(), "--no-check"}, strings.NewReader("stop\n"), &out)
 	if code != 0 && code != 2 { // 2: told to stop before the first request was due
 		t.Errorf("code %d: %s", code, out.String())
 	}

@@ -39,7 +39,10 @@ func clusterUp(ctx context.Context, root, bin string) (*Cluster, error) {
 	if err := c.run(ctx, c.tool, "up"); err != nil {
 		return nil, fmt.Errorf("starting the local cluster: %w", err)
 	}
-	return c, c.connect(ctx)
+	if err := c.connect(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // connect finds the kubeconfig and kubectl of a running cluster.

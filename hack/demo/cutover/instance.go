@@ -49,7 +49,7 @@ func (s *Stage) prepareNamespace(ctx context.Context) error {
 			"DATABASE_URL": s.database, "REDIS_URL": redisURL(), "JWT_SECRET": rand.Text() + rand.Text(), "SESSION_KEY": rand.Text() + rand.Text(),
 		},
 	}
-	if err := s.Delete(ctx, secret.DeepCopy()); client.IgnoreNotFound(err) != nil {
+	if err := client.IgnoreNotFound(s.Delete(ctx, secret.DeepCopy())); err != nil {
 		return fmt.Errorf("removing the Secret of an earlier run: %w", err)
 	}
 	if err := s.Create(ctx, secret); err != nil {

@@ -44,7 +44,10 @@ func Raise(ctx context.Context, o Options, show Show) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.deploy(ctx, bin)
+	if err := s.deploy(ctx, bin); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *Stage) deploy(ctx context.Context, bin string) error {
