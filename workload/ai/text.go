@@ -1,9 +1,10 @@
 package ai
 
 import (
+	"cmp"
 	"math"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -75,7 +76,7 @@ func keywords(list []string, limit int) []keyword {
 			order = append(order, s)
 		}
 	}
-	sort.SliceStable(order, func(i, j int) bool { return counts[order[i]] > counts[order[j]] })
+	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
 	var out []keyword
 	for _, s := range order[:min(limit, len(order))] {
 		out = append(out, keyword{first[s], counts[s]})
@@ -102,7 +103,7 @@ func phrases(text string, limit int) []string {
 			run = nil
 		}
 	}
-	sort.SliceStable(order, func(i, j int) bool { return counts[order[i]] > counts[order[j]] })
+	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
 	out := order[:min(limit, len(order))]
 	for _, k := range keywords(words(text), limit) {
 		if len(out) < limit && !strings.Contains(strings.Join(out, " "), k.word) {
@@ -133,9 +134,9 @@ func extract(title, text string, count, limit int) string {
 		}
 		score[i] = score[i]/math.Sqrt(float64(len(w))+3) + 1/float64(i+2)
 	}
-	sort.SliceStable(index, func(a, b int) bool { return score[index[a]] > score[index[b]] })
+	slices.SortStableFunc(index, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
 	index = index[:min(count, len(index))]
-	sort.Ints(index)
+	slices.Sort(index)
 	var out []string
 	for _, i := range index {
 		out = append(out, list[i]+".")

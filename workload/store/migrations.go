@@ -3,10 +3,11 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,7 +60,7 @@ func loadMigrations(files fs.FS) ([]migration, error) {
 		all = append(all, m)
 		return err
 	})
-	sort.Slice(all, func(i, j int) bool { return all[i].version < all[j].version })
+	slices.SortFunc(all, func(a, b migration) int { return cmp.Compare(a.version, b.version) })
 	return all, err
 }
 

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -65,7 +65,7 @@ func sources(dir string) ([]string, error) {
 		files = append(files, relative)
 		return err
 	})
-	sort.Strings(files)
+	slices.Sort(files)
 	return files, err
 }
 
