@@ -22,8 +22,12 @@ LDFLAGS := -s -w -X $(MODULE)/workload/run.Version=$(VERSION)
 PRODUCT := ./api/... ./controllers/... ./cmd/... ./workload/...
 # go complains about a pattern that matches nothing; a room that has not been built yet is no error.
 existing = $(foreach pattern,$(1),$(if $(wildcard $(patsubst %/...,%,$(pattern))),$(pattern)))
-# Packages whose tests need neither a database nor a control plane (those skip themselves under -short).
-UNIT := $(call existing,$(PRODUCT) ./hack/cluster/... ./hack/demo/... ./test/architecture/... ./test/load/...)
+UNIT := $(call existing,$(PRODUCT) ./hack/... ./test/architecture/... ./test/load/... ./test/crash/...)
+# Packages whose tests start PostgreSQL or Redis: those that use the rig for it. The others are quick.
+TESTRIG := "$(MODULE)/workload/testrig"
+USES_SERVERS := {{$$uses := eq .ImportPath $(TESTRIG)}}{{range .TestImports}}{{if eq . $(TESTRIG)}}{{$$uses = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . $(TESTRIG)}}{{$$uses = true}}{{end}}{{end}}
+QUICK := $(USES_SERVERS){{if not $$uses}}{{.ImportPath}}{{end}}
+SERVICE := $(USES_SERVERS){{if $$uses}}{{.ImportPath}}{{end}}
 GOTEST := go test -count=1
 # Set to fail, not skip, where the real node cannot run (the pipeline sets it).
 export REQUIRE_NODE ?=
@@ -126,7 +130,7 @@ test: test-unit test-envtest test-service test-model test-e2e test-crash ## Run 
 
 .PHONY: test-unit
 test-unit: ## Quick tests: tables, architecture, no other processes
-	$(GOTEST) -short $(UNIT)
+	$(GOTEST) -short $$(go list -f '$(QUICK)' $(UNIT))
 
 .PHONY: test-envtest
 test-envtest: ## The operator against a real API server and controller-manager
@@ -134,7 +138,7 @@ test-envtest: ## The operator against a real API server and controller-manager
 
 .PHONY: test-service
 test-service: ## The service against a real PostgreSQL and Redis, started privately
-	$(GOTEST) -timeout 15m ./workload/...
+	$(GOTEST) -timeout 15m $$(go list -f '$(SERVICE)' $(call existing,$(PRODUCT)))
 
 .PHONY: test-model
 test-model: ## The model checker over the rollout planner
@@ -142,11 +146,11 @@ test-model: ## The model checker over the rollout planner
 
 .PHONY: test-e2e
 test-e2e: ## One cutover under load on the real node (root on Linux)
-	hack/verify-node $(GOTEST) -v -timeout 30m ./test/e2e/...
+	$(GOTEST) -v -timeout 30m ./test/e2e/...
 
 .PHONY: test-crash
 test-crash: ## Kill the operator in mid-cutover, KILLS times, on the real node (root on Linux)
-	KILLS=$(KILLS) hack/verify-node $(GOTEST) -v -timeout 30m ./test/crash/...
+	KILLS=$(KILLS) $(GOTEST) -v -timeout 30m ./test/crash/...
 
 .PHONY: bench
 bench: $(addprefix bench-,$(notdir $(wildcard test/bench/*))) ## Run every benchmark
@@ -157,7 +161,7 @@ bench-%: ## Run the benchmark in test/bench/<name>
 
 .PHONY: coverage-table
 coverage-table: ## Statement coverage per package, lowest first
-	hack/coverage-table $(UNIT)
+	hack/coverage-table $$(go list -f '$(QUICK)' $(UNIT))
 
 ##@ Local cluster and demo
 
