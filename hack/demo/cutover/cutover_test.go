@@ -113,7 +113,7 @@ func TestBadOptionsNameFieldAndRemedy(t *testing.T) {
 }
 
 func TestDemoInstanceTakesTheOptions(t *testing.T) {
-	o, err := Options{Root: "x", ConfirmSeconds: 11, RetentionSeconds: 22}.withDefaults()
+	o, err := Options{ConfirmSeconds: 11, RetentionSeconds: 22}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}

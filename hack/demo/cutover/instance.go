@@ -3,9 +3,10 @@ package cutover
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,14 +20,16 @@ import (
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 )
 
-//go:embed demo.yaml
-var manifest []byte
-
-// newInstance is the demo's instance with the options filled in.
+// newInstance is the sample that the demo applies, with the options filled in.
 func newInstance(o Options) (*v1alpha1.EngLogInstance, error) {
+	path := filepath.Join(o.Root, "config", "samples", "demo.yaml")
+	manifest, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the sample: %w", err)
+	}
 	var i v1alpha1.EngLogInstance
 	if err := yaml.UnmarshalStrict(manifest, &i); err != nil {
-		return nil, fmt.Errorf("reading demo.yaml: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	i.Namespace, i.Name, i.Spec.Version = Namespace, Name, VersionOld
 	confirm := int32(o.ConfirmSeconds)
