@@ -41,9 +41,10 @@ func (c *Cluster) DeletePod(ctx context.Context, component, color string) (strin
 
 func (c *Cluster) readyPod(ctx context.Context, component, color string) (*corev1.Pod, error) {
 	var pods corev1.PodList
-	if err := c.List(ctx, &pods, client.InNamespace(Namespace), client.MatchingLabels{
+	labels := client.MatchingLabels{
 		"app.kubernetes.io/instance": Name, "app.kubernetes.io/component": component, "englog.io/color": strings.ToLower(color),
-	}); err != nil {
+	}
+	if err := c.List(ctx, &pods, client.InNamespace(Namespace), labels); err != nil {
 		return nil, fmt.Errorf("listing %s pods: %w", component, err)
 	}
 	for i := range pods.Items {
@@ -63,10 +64,9 @@ func ready(p *corev1.Pod) bool {
 	return false
 }
 
-// killPod finds the pod's processes on this machine by their cgroup and kills all but the sandbox's own, so that the
-// container restarts in place as after a crash.
+// killPod kills the processes of a pod's containers on this machine; they restart in place, as after a crash.
 func killPod(pod *corev1.Pod) error {
-	pids, err := processesOf(os.DirFS("/proc"), string(pod.UID))
+	pids, err := processesOf(os.DirFS("/proc"), containerIDs(pod))
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,24 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
-// sandbox is the name of the process that only holds a pod's namespaces.
-const sandbox = "pause"
+// containerIDs are the ids of a pod's running containers, without the runtime's prefix (containerd://).
+func containerIDs(p *corev1.Pod) []string {
+	var out []string
+	for _, s := range p.Status.ContainerStatuses {
+		if _, id, ok := strings.Cut(s.ContainerID, "://"); ok && s.State.Running != nil {
+			out = append(out, id)
+		}
+	}
+	return out
+}
 
-// processesOf lists the processes of a pod, without its sandbox, by looking through a proc file system. Both cgroup
-// drivers put the pod's UID into the path: pod<uid>, or pod<uid with underscores>.slice.
-func processesOf(proc fs.FS, uid string) ([]int, error) {
+// processesOf lists the processes of containers by looking through a proc file system: a container's id is in the path
+// of its cgroup. The sandbox, which holds the pod's namespaces, has an id of its own and is not among them.
+func processesOf(proc fs.FS, containers []string) ([]int, error) {
 	entries, err := fs.ReadDir(proc, ".")
 	if err != nil {
 		return nil, fmt.Errorf("listing processes: %w", err)
@@ -24,11 +34,14 @@ func processesOf(proc fs.FS, uid string) ([]int, error) {
 			continue
 		}
 		cgroup, err := fs.ReadFile(proc, e.Name()+"/cgroup")
-		if err != nil || !strings.Contains(strings.ReplaceAll(string(cgroup), "_", "-"), "pod"+uid) {
-			continue // gone in the meantime, or another's
+		if err != nil {
+			continue // gone in the meantime
 		}
-		if name, err := fs.ReadFile(proc, e.Name()+"/comm"); err == nil && strings.TrimSpace(string(name)) != sandbox {
-			out = append(out, pid)
+		for _, id := range containers {
+			if strings.Contains(string(cgroup), id) {
+				out = append(out, pid)
+				break
+			}
 		}
 	}
 	return out, nil
