@@ -26,6 +26,7 @@ import (
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/apply"
+	"github.com/garnizeh/englog-operator/controllers/keep"
 	"github.com/garnizeh/englog-operator/controllers/observe"
 	"github.com/garnizeh/englog-operator/controllers/probe"
 	"github.com/garnizeh/englog-operator/controllers/render"
@@ -88,7 +89,8 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 	if err != nil {
 		return nil, fmt.Errorf("starting the probes: %w", err)
 	}
-	secrets := observe.NewSecrets(mgr.GetAPIReader(), mgr.GetClient(), opts.SecretRefresh, opts.Now, wake)
+	keeper := &keep.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()}
+	secrets := observe.NewSecrets(mgr.GetAPIReader(), keeper, opts.SecretRefresh, opts.Now, wake)
 	for _, background := range []manager.Runnable{runner, secrets} {
 		if err := mgr.Add(background); err != nil {
 			return nil, fmt.Errorf("adding %T to the manager: %w", background, err)

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -122,6 +123,9 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 	if writtenOnce[id.Kind] && current.exists {
 		a.memory.keep(instance, id, intent, current)
 		return nil
+	}
+	if e.Kind == plan.LiveService && e.Identity.UID == "" && current.exists {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "services"}, id.Name, errors.New("it was created meanwhile"))
 	}
 	failpoint(e.String(), false)
 	if err := a.Client.Apply(ctx, o, Owner, client.ForceOwnership); err != nil {

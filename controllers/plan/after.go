@@ -193,6 +193,12 @@ func (m *machine) aborting() {
 		m.settle()
 		return
 	}
+	if m.was.Active == nil && m.anyLed(c) {
+		// An overtaken leader has moved the first users here, and nothing else could serve them.
+		m.next.Rollout.Epoch++
+		m.enter(v1alpha1.StepSwitching, "users reach %s already", c.Revision)
+		return
+	}
 	if v := guard.ToScaleDown.Check(m.subject(c)); !v.OK {
 		m.hold(v)
 		return

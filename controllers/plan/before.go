@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/guard"
@@ -254,7 +255,7 @@ func (m *machine) switching() {
 // on two versions, which only going back can end.
 func (m *machine) unfinishedSwitch() {
 	c := m.was.Candidate
-	if !m.anyLed(c) && m.turnedBack() {
+	if !m.anyLed(c) && !m.moving() && m.turnedBack() {
 		return
 	}
 	if !m.due(m.was.Rollout.Deadline) {
@@ -273,4 +274,12 @@ func (m *machine) unfinishedSwitch() {
 	m.next.Rollout.Epoch++
 	m.next.Rollout.Outcome, m.next.Rollout.Reason = v1alpha1.OutcomeRolledBack, "SwitchFailed"
 	m.enter(v1alpha1.StepRollingBack, "only a part of the traffic could be moved")
+}
+
+// moving is true when this round moves a route.
+func (m *machine) moving() bool {
+	return slices.ContainsFunc(m.out.Writes, func(w Write) bool {
+		e, ok := w.(Ensure)
+		return ok && e.Moves
+	})
 }

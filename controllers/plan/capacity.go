@@ -164,10 +164,17 @@ func (m *machine) empty(color v1alpha1.Color, components ...v1alpha1.ComponentNa
 		if w.Autoscaler != nil {
 			m.add(Delete{Kind: Autoscaler, Name: SlotName(m.w.Instance.Name, slot), Identity: w.Autoscaler.Identity})
 		}
-		if w.Exists && w.Replicas > 0 {
+		if w.Exists && w.Replicas > 0 && !m.reached(slot, w) {
 			m.add(Scale{Slot: slot, Replicas: 0, Identity: w.Identity})
 		}
 	}
+}
+
+// reached is true while a live route leads to the pods of a slot, even if only because somebody has moved it: they are not taken away
+// before it leads elsewhere. A hibernated instance is not to be reached at all.
+func (m *machine) reached(slot world.Slot, w world.Workload) bool {
+	r := m.w.Routes[slot.Component]
+	return !m.asleep() && r.Exists && r.Color == slot.Color && r.Revision == w.Revision
 }
 
 // emptied is true when no pod of the color answers any more and none is wanted. A Terminating pod on a dead node never becomes

@@ -60,8 +60,12 @@ func (m *machine) recover() bool {
 		return false
 	}
 	m.next.Active = &v1alpha1.RevisionStatus{Color: route.Color, Revision: route.Revision, Version: m.w.Known[route.Revision].Version, Since: m.stamp()}
+	epoch := route.Epoch
+	for _, r := range m.w.Routes {
+		epoch = max(epoch, r.Epoch)
+	}
 	m.next.Rollout = &v1alpha1.RolloutStatus{
-		ID: route.Revision + "-1", Attempt: 1, Epoch: route.Epoch, Step: v1alpha1.StepStable,
+		ID: route.Revision + "-1", Attempt: 1, Epoch: epoch, Step: v1alpha1.StepStable,
 		StepEnteredAt: m.stamp(), ToRevision: route.Revision, Trigger: v1alpha1.TriggerInstall,
 	}
 	m.event(false, "StatusRebuilt", "the status was lost; revision %s is active because the live route shows it", route.Revision)

@@ -34,7 +34,7 @@ func (m *machine) routes() {
 
 func (m *machine) route(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus) {
 	r, epoch := m.w.Routes[c], m.was.Rollout.Epoch
-	ensure := Ensure{Kind: LiveService, Component: c, Color: leader.Color, Revision: leader.Revision, Epoch: r.Epoch}
+	ensure := Ensure{Kind: LiveService, Component: c, Color: leader.Color, Revision: leader.Revision, Epoch: r.Epoch, Identity: r.Identity}
 	switch {
 	case r.Exists && r.Color == leader.Color && r.Revision == leader.Revision:
 		m.add(ensure)
@@ -46,7 +46,7 @@ func (m *machine) route(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus
 			m.hold(v)
 			return
 		}
-		ensure.Moves, ensure.Epoch, ensure.Identity = true, epoch, r.Identity
+		ensure.Moves, ensure.Epoch = true, epoch
 		m.add(ensure)
 	}
 }

@@ -60,7 +60,8 @@ type Ensure struct {
 	Epoch int64
 	// Moves is true when a LiveService changes its color with this write.
 	Moves bool
-	// Identity is the incarnation that a move was decided on; the write fails when it is not the newest.
+	// Identity is the incarnation of a LiveService that was decided on; the write fails when it is not the newest: even one that keeps the
+	// color would, repeated by an overtaken leader, move traffic.
 	Identity world.Identity
 	// Min and Max are an autoscaler's bounds.
 	Min, Max int32

@@ -87,6 +87,7 @@ type Cluster struct {
 	Probes      map[string]plan.Probe
 	Findings    map[string]world.Finding
 	serial      int
+	resolved    *v1alpha1.EngLogInstanceSpec
 }
 
 // NewCluster returns an empty cluster with one instance.
@@ -101,6 +102,12 @@ func NewCluster(spec v1alpha1.EngLogInstanceSpec) *Cluster {
 
 func (c *Cluster) next() int { c.serial++; return c.serial }
 
+// Edit changes the spec as a person does.
+func (c *Cluster) Edit(change func(*v1alpha1.EngLogInstanceSpec)) {
+	change(&c.Instance.Spec)
+	c.resolved, c.Version = nil, c.next()
+}
+
 // Observe is what a perfect cache would show now.
 func (c *Cluster) Observe() *world.World {
 	w := &world.World{
@@ -108,7 +115,11 @@ func (c *Cluster) Observe() *world.World {
 		Known: map[string]world.Known{}, Workloads: map[world.Slot]world.Workload{}, Routes: map[v1alpha1.ComponentName]world.Route{},
 		Previews: map[world.Slot]world.Endpoints{}, Jobs: map[string]world.Job{}, Findings: maps.Clone(c.Findings),
 	}
-	w.Spec = w.Instance.Resolve()
+	if c.resolved == nil {
+		spec := c.Instance.Resolve()
+		c.resolved = &spec
+	}
+	w.Spec = *c.resolved
 	w.Instance.ResourceVersion = fmt.Sprint(c.Version)
 	for r := range c.Stored {
 		known := world.Known{Version: r + ".0.0"}
@@ -237,7 +248,7 @@ func (c *Cluster) ensureRoute(e plan.Ensure) (bool, error) {
 		c.Routes[e.Component] = &Route{Color: e.Color, Revision: e.Revision, Epoch: e.Epoch, Version: c.next()}
 		return true, nil
 	}
-	if e.Moves && e.Identity.ResourceVersion != fmt.Sprint(r.Version) {
+	if e.Identity.ResourceVersion != fmt.Sprint(r.Version) {
 		return false, fmt.Errorf("conflict on the route of %s", e.Component)
 	}
 	if r.Color == e.Color && r.Revision == e.Revision && r.Epoch == e.Epoch {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func spec() v1alpha1.EngLogInstanceSpec {
 	}
 }
 
-func anything(*world.World, plan.Write) error { return nil }
+func anything(*world.World, plan.Write, Route) error { return nil }
 
 func path(c *Cluster) string {
 	steps := make([]string, 0, 16)
@@ -81,3 +82,30 @@ func TestStories(t *testing.T) {
 		})
 	}
 }
+
+func TestRandomSchedules(t *testing.T) {
+	failures := 0
+	for seed := range uint64(*schedules) {
+		if _, err := Run(seed, spec()); err != nil {
+			t.Error(err)
+			if failures++; failures > 10 {
+				return
+			}
+		}
+	}
+}
+
+// TestTrace prints a failing seed round by round: go test -run TestTrace -seed=N -v.
+func TestTrace(t *testing.T) {
+	if *traced == 0 {
+		t.Skip("give -seed to trace a schedule")
+	}
+	if err := Trace(*traced, spec(), t.Output()); err != nil {
+		t.Error(err)
+	}
+}
+
+var (
+	traced    = flag.Uint64("seed", 0, "the schedule to trace")
+	schedules = flag.Int("schedules", 3000, "how many random schedules to play")
+)

@@ -25,6 +25,9 @@ const (
 // errDied ends a round without its status write.
 var errDied = errors.New("the process died")
 
+// Judge looks at a write that changed the cluster; before is the route of its component as it was.
+type Judge func(seen *world.World, w plan.Write, before Route) error
+
 // Round is one reconcile: what was decided and what became of it.
 type Round struct {
 	World   *world.World
@@ -34,11 +37,11 @@ type Round struct {
 }
 
 // Reconcile makes one round on what is seen now. The fault, if any, hits the n-th write; the status write counts as the last one.
-func (c *Cluster) Reconcile(n int, fault Fault, check func(*world.World, plan.Write) error) (Round, error) {
+func (c *Cluster) Reconcile(n int, fault Fault, check Judge) (Round, error) {
 	return c.act(c.Observe(), n, fault, check)
 }
 
-func (c *Cluster) act(w *world.World, n int, fault Fault, check func(*world.World, plan.Write) error) (Round, error) {
+func (c *Cluster) act(w *world.World, n int, fault Fault, check Judge) (Round, error) {
 	round := Round{World: w, Plan: plan.Next(w, c.Now), Step: stepOf(&w.Instance.Status)}
 	c.Watch(round.Plan.Probes)
 	for i, write := range round.Plan.Writes {
@@ -48,21 +51,29 @@ func (c *Cluster) act(w *world.World, n int, fault Fault, check func(*world.Worl
 		if i == n && fault == Fails {
 			return round, nil
 		}
-		if err := check(w, write); err != nil {
-			return round, err
-		}
+		before := c.routeBefore(write)
 		changed, err := c.Apply(write)
 		if err != nil {
 			return round, nil //nolint:nilerr // a refused precondition ends the round, as in the operator
 		}
 		if changed {
 			round.Changes = append(round.Changes, write)
+			if err := check(w, write, before); err != nil {
+				return round, err
+			}
 		}
 		if i == n && fault == DiesAfter {
 			return round, errDied
 		}
 	}
 	return round, c.persist(w, &round, n-len(round.Plan.Writes), fault)
+}
+
+func (c *Cluster) routeBefore(w plan.Write) Route {
+	if e, ok := w.(plan.Ensure); ok && c.Routes[e.Component] != nil {
+		return *c.Routes[e.Component]
+	}
+	return Route{}
 }
 
 func (c *Cluster) persist(w *world.World, round *Round, n int, fault Fault) error {
@@ -82,7 +93,7 @@ func stepOf(s *v1alpha1.EngLogInstanceStatus) v1alpha1.Step {
 }
 
 // Rest lets everything come to rest without faults: rounds, settling and timers in turn. It fails when that does not end.
-func (c *Cluster) Rest(check func(*world.World, plan.Write) error) error {
+func (c *Cluster) Rest(check Judge) error {
 	for range 400 {
 		round, err := c.Reconcile(-1, NoFault, check)
 		if err != nil {

@@ -1,0 +1,203 @@
+package observe
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/revision"
+	"github.com/garnizeh/englog-operator/controllers/world"
+)
+
+// Keeper makes sure that the Secrets which the operator fills itself exist, and returns the key that digests are made with.
+type Keeper interface {
+	Keep(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) (digestKey []byte, err error)
+}
+
+// missingRefresh is how soon a reference that did not resolve is looked up again: nothing tells when a Secret is created, and a person is
+// probably just doing so.
+const missingRefresh = 5 * time.Second
+
+// Secrets reads referenced Secrets one by one and past every cache, at most once in a refresh interval, and keeps only keyed digests of
+// their values. A digest tells that a value has changed, and nothing else.
+type Secrets struct {
+	live    client.Reader
+	keeper  Keeper
+	refresh time.Duration
+	now     func() time.Time
+	wake    func(types.NamespacedName)
+
+	mu    sync.Mutex
+	known map[types.NamespacedName]*digests
+}
+
+// digests is what is known about one instance's references.
+type digests struct {
+	instance   *v1alpha1.EngLogInstance
+	references []revision.Reference
+	values     map[string]string // by revision.Reference.ID
+	readAt     time.Time
+	missing    []string
+}
+
+// NewSecrets returns a reader of Secrets that calls wake when a digest changes.
+func NewSecrets(live client.Reader, keeper Keeper, refresh time.Duration, now func() time.Time, wake func(types.NamespacedName)) *Secrets {
+	return &Secrets{live: live, keeper: keeper, refresh: refresh, now: now, wake: wake, known: map[types.NamespacedName]*digests{}}
+}
+
+// Digest returns the digests of the references that pods will get, and what is missing. It reads the Secrets when the references are new;
+// else it answers from what the last refresh has seen.
+func (s *Secrets) Digest(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) (map[string]string, []world.Problem, error) {
+	key := client.ObjectKeyFromObject(instance)
+	s.mu.Lock()
+	d := s.known[key]
+	s.mu.Unlock()
+	if d == nil || !slices.EqualFunc(d.references, references, sameReference) {
+		fresh, err := s.read(ctx, instance, references)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.mu.Lock()
+		s.known[key], d = fresh, fresh
+		s.mu.Unlock()
+	}
+	return d.answer()
+}
+
+func sameReference(a, b revision.Reference) bool {
+	return a.Secret == b.Secret && a.Key == b.Key && a.Choice == b.Choice && a.Form == b.Form
+}
+
+// answer keeps the digests of what is chosen: an unused alternative that changes is no change.
+func (d *digests) answer() (map[string]string, []world.Problem, error) {
+	chosen, missing := revision.Choose(d.references, revision.Keys(d.values))
+	used := map[string]string{}
+	for _, r := range chosen {
+		if v, ok := d.values[r.ID()]; ok {
+			used[r.ID()] = v
+		}
+	}
+	problems := make([]world.Problem, 0, len(missing))
+	for _, m := range missing {
+		problems = append(problems, world.Problem{Reason: "ReferenceMissing", Message: m})
+	}
+	return used, problems, nil
+}
+
+// Forget drops what is known about an instance that is gone.
+func (s *Secrets) Forget(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, key)
+}
+
+// read gets every referenced Secret once.
+func (s *Secrets) read(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) (*digests, error) {
+	digestKey, err := s.keeper.Keep(ctx, instance, references)
+	if err != nil {
+		return nil, err
+	}
+	d := &digests{instance: instance, references: references, values: map[string]string{}, readAt: s.now()}
+	for name, keys := range bySecret(references) {
+		secret := &corev1.Secret{}
+		err := s.live.Get(ctx, types.NamespacedName{Namespace: instance.Namespace, Name: name}, secret)
+		if apierrors.IsNotFound(err) {
+			continue // revision.Choose tells what is missing
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading Secret %s: %w", name, err)
+		}
+		for _, k := range keys {
+			if value, ok := secret.Data[k]; ok {
+				d.values[name+"/"+k] = keyed(digestKey, value)
+			}
+		}
+	}
+	_, d.missing = revision.Choose(references, revision.Keys(d.values))
+	return d, nil
+}
+
+func bySecret(references []revision.Reference) map[string][]string {
+	keys := map[string][]string{}
+	for _, r := range references {
+		keys[r.Secret] = append(keys[r.Secret], r.Key)
+	}
+	return keys
+}
+
+func keyed(key, value []byte) string {
+	mac := hmac.New(sha256.New, key)
+	_, _ = mac.Write(value) // hash.Hash never fails
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// Start refreshes what is due until the context ends. Reconciles never wait for it; it wakes an instance only when something has changed.
+func (s *Secrets) Start(ctx context.Context) error {
+	tick := time.NewTicker(min(s.refresh, missingRefresh) / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			for _, key := range s.due() {
+				s.renew(ctx, key)
+			}
+		}
+	}
+}
+
+// NeedLeaderElection says that only the leader refreshes.
+func (s *Secrets) NeedLeaderElection() bool { return true }
+
+func (s *Secrets) due() []types.NamespacedName {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []types.NamespacedName
+	for key, d := range s.known {
+		wait := s.refresh
+		if len(d.missing) > 0 {
+			wait = min(wait, missingRefresh)
+		}
+		if s.now().Sub(d.readAt) >= wait {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// renew reads again. A read that fails changes nothing: what was known stays known until it succeeds.
+func (s *Secrets) renew(ctx context.Context, key types.NamespacedName) {
+	s.mu.Lock()
+	old := s.known[key]
+	s.mu.Unlock()
+	if old == nil {
+		return
+	}
+	fresh, err := s.read(ctx, old.instance, old.references)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[key] != old {
+		return // a reconcile was faster
+	}
+	if err != nil {
+		old.readAt = s.now()
+		return
+	}
+	s.known[key] = fresh
+	if !maps.Equal(old.values, fresh.values) {
+		s.wake(key)
+	}
+}
