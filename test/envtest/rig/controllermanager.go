@@ -16,7 +16,7 @@ const controllerManagerGrace = 10 * time.Second
 type controllerManager struct {
 	command *exec.Cmd
 	log     *os.File
-	done    chan error
+	done    chan struct{}
 }
 
 // startControllerManager runs kube-controller-manager as cluster administrator. Its log is in dir.
@@ -34,8 +34,11 @@ func startControllerManager(assets, dir string, kubeConfig []byte) (*controllerM
 	if err := command.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start kube-controller-manager: %w", err), log.Close())
 	}
-	m := &controllerManager{command: command, log: log, done: make(chan error, 1)}
-	go func() { m.done <- command.Wait() }()
+	m := &controllerManager{command: command, log: log, done: make(chan struct{})}
+	go func() {
+		_ = command.Wait() // it exits non-zero when told to stop; that is no failure
+		close(m.done)
+	}()
 	return m, nil
 }
 
@@ -60,7 +63,7 @@ func (m *controllerManager) stop() error {
 		return fmt.Errorf("stop kube-controller-manager: %w", err)
 	}
 	select {
-	case <-m.done: // it exits non-zero when told to stop; that is no failure
+	case <-m.done:
 	case <-time.After(controllerManagerGrace):
 		if err := m.command.Process.Kill(); err != nil {
 			return fmt.Errorf("kill kube-controller-manager: %w", err)
