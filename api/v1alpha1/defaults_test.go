@@ -124,7 +124,7 @@ func TestDefaultsReference(t *testing.T) {
 	const path = "../../docs/reference/defaults.md"
 	want := defaultsReference(t)
 	if *update {
-		if err := os.WriteFile(path, want, 0o644); err != nil { //nolint:gosec // a public document
+		if err := os.WriteFile(path, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -63,7 +63,7 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=engloginstances,singular=engloginstance,scope=Namespaced,shortName={englog,eli}
-// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the instance serves and the spec is realised."
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the instance serves and the spec is realized."
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.active.version`,description="The version that serves now."
 // +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.status.active.color`,description="The color that serves now."
 // +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.status.rollout.step`,description="The step of the cutover."

@@ -47,7 +47,7 @@ func run(crdPath, referencePath string) error {
 	}
 	var reference bytes.Buffer
 	writeReference(&reference, crd)
-	if err := os.WriteFile(referencePath, reference.Bytes(), 0o644); err != nil { //nolint:gosec // a public document
+	if err := os.WriteFile(referencePath, reference.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write the reference: %w", err)
 	}
 	return nil
@@ -69,7 +69,7 @@ func writeCRD(path string, crd apiextensionsv1.CustomResourceDefinition) error {
 	if err != nil {
 		return fmt.Errorf("encode the CRD: %w", err)
 	}
-	if err := os.WriteFile(path, append([]byte(header), data...), 0o644); err != nil { //nolint:gosec // a public manifest
+	if err := os.WriteFile(path, append([]byte(header), data...), 0o644); err != nil {
 		return fmt.Errorf("write the CRD: %w", err)
 	}
 	return nil

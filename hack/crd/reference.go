@@ -47,7 +47,7 @@ func writeObject(out io.Writer, path string, schema apiextensionsv1.JSONSchemaPr
 func writeField(out io.Writer, path, name string, schema apiextensionsv1.JSONSchemaProps, required bool) {
 	label := "`" + name + "`"
 	if _, ok := objectWithin(name, schema); ok {
-		label = fmt.Sprintf("[`%s`](#%s)", name, anchor(path+"."+name+listMark(schema)))
+		label = "[" + label + "](#" + anchor(path+"."+name+listMark(schema)) + ")"
 	}
 	if required {
 		label += " **required**"

@@ -3,7 +3,6 @@ package validation
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -73,7 +72,7 @@ func documents(t *testing.T, file string) []*unstructured.Unstructured {
 func deploy(t *testing.T) {
 	t.Helper()
 	for _, object := range manifests(t) {
-		err := cluster.Client.Create(context.Background(), object, &client.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+		err := cluster.Client.Create(t.Context(), object, &client.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Fatalf("%s %s: %v", object.GetKind(), object.GetName(), err)
 		}
@@ -119,7 +118,7 @@ func TestOperatorMay(t *testing.T) {
 					Verb: test.verb, Group: test.group, Resource: test.resource, Namespace: test.namespace,
 				},
 			}}
-			if err := cluster.Client.Create(context.Background(), review); err != nil {
+			if err := cluster.Client.Create(t.Context(), review); err != nil {
 				t.Fatal(err)
 			}
 			if review.Status.Allowed != test.want {
@@ -137,7 +136,7 @@ func TestNamespaceIsRestricted(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "englog-system", Name: "careless"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}},
 	}
-	if err := cluster.Client.Create(context.Background(), pod, client.DryRunAll); !apierrors.IsForbidden(err) {
+	if err := cluster.Client.Create(t.Context(), pod, client.DryRunAll); !apierrors.IsForbidden(err) {
 		t.Errorf("a pod without security context: %v, want Forbidden", err)
 	}
 	pods := &corev1.PodList{}

@@ -2,7 +2,6 @@ package validation
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,7 +49,7 @@ func TestAtTheLimits(t *testing.T) {
 		checks = append(checks, fmt.Sprintf(`{name: check-%d, stage: PrePromotion, type: HTTP, http: {path: "/%s"}}`, i, strings.Repeat("x", 500)))
 	}
 	for i := range 32 {
-		env = append(env, fmt.Sprintf(`{name: "X%d_%s", value: "%s"}`, i, strings.Repeat("A", 120), strings.Repeat("v", 4096)))
+		env = append(env, fmt.Sprintf(`{name: X%d_%s, value: %s}`, i, strings.Repeat("A", 120), strings.Repeat("v", 4096)))
 	}
 	patch := fmt.Sprintf(`
 metadata: {name: %s}
@@ -117,7 +116,7 @@ func TestChanges(t *testing.T) {
 			object.SetNamespace(cluster.Namespace(t))
 			cluster.Create(t, object)
 			merge(object.Object, parse(t, test.after))
-			err := cluster.Client.Update(context.Background(), object, client.DryRunAll)
+			err := cluster.Client.Update(t.Context(), object, client.DryRunAll)
 			switch {
 			case test.want == "" && err != nil:
 				t.Error(err)

@@ -1,7 +1,6 @@
 package validation
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,7 +65,7 @@ func merge(into, patch map[string]any) {
 // submit asks the API server what it thinks of an object, without keeping it. Unknown fields are errors, as with kubectl.
 func submit(t *testing.T, object *unstructured.Unstructured) error {
 	t.Helper()
-	return cluster.Client.Create(context.Background(), object.DeepCopy(), client.DryRunAll,
+	return cluster.Client.Create(t.Context(), object.DeepCopy(), client.DryRunAll,
 		&client.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 }
 
