@@ -1,0 +1,125 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+
+	englog "github.com/garnizeh/englog-operator/workload"
+)
+
+// The second of the parameter sets that OWASP's password storage cheat sheet
+// lists for argon2id: 19 MiB, two passes, one lane. One hash takes about 28 ms
+// of one core.
+const (
+	argonMemory  = 19 * 1024 // KiB
+	argonPasses  = 2
+	argonLanes   = 1
+	argonKeySize = 32
+	argonSalt    = 16
+)
+
+// Passwords hashes and checks passwords, a few at a time: each takes 19 MiB and
+// a whole core, and a burst of logins must not starve everything else.
+type Passwords struct {
+	slots chan struct{}
+	// bcryptCost is used for new hashes when it is not 0.
+	bcryptCost int
+	dummy      string
+}
+
+// NewPasswords allows so many hashes at once. With a cost of bcrypt, new
+// passwords are hashed with bcrypt; hashes of either kind are always accepted.
+func NewPasswords(atOnce, bcryptCost int) (*Passwords, error) {
+	p := &Passwords{slots: make(chan struct{}, max(1, atOnce)), bcryptCost: bcryptCost}
+	var err error
+	p.dummy, err = p.hash("a password that nobody has")
+	return p, err
+}
+
+// Hash returns the hash of a new password, in PHC string format or bcrypt's own.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	if err := p.enter(ctx); err != nil {
+		return "", err
+	}
+	defer p.leave()
+	return p.hash(password)
+}
+
+func (p *Passwords) enter(ctx context.Context) error {
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return englog.Unavailable("The server is busy. Try again.", ctx.Err())
+	}
+}
+
+func (p *Passwords) leave() { <-p.slots }
+
+func (p *Passwords) hash(password string) (string, error) {
+	if p.bcryptCost > 0 {
+		raw, err := bcrypt.GenerateFromPassword(bcryptInput(password), p.bcryptCost)
+		if err != nil {
+			return "", fmt.Errorf("hash a password: %w", err)
+		}
+		return string(raw), nil
+	}
+	salt := make([]byte, argonSalt)
+	if _, err := rand.Read(salt); err != nil {
+		return "", fmt.Errorf("make a salt: %w", err)
+	}
+	key := argon2.IDKey([]byte(password), salt, argonPasses, argonMemory, argonLanes, argonKeySize)
+	encode := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes, encode(salt), encode(key)), nil
+}
+
+// bcryptInput cuts at 72 bytes, all that bcrypt looks at.
+func bcryptInput(password string) []byte {
+	raw := []byte(password)
+	return raw[:min(len(raw), 72)]
+}
+
+// Check reports whether the password fits the hash, and whether the hash should
+// be renewed because it is of another kind than new ones. An empty hash takes as
+// long as any other, so that nobody learns which accounts exist.
+func (p *Passwords) Check(ctx context.Context, password, hash string) (right, renew bool, err error) {
+	if err := p.enter(ctx); err != nil {
+		return false, false, err
+	}
+	defer p.leave()
+	if hash == "" {
+		matches(password, p.dummy)
+		return false, false, nil
+	}
+	right = matches(password, hash)
+	return right, right && strings.HasPrefix(hash, "$argon2id$") == (p.bcryptCost > 0), nil
+}
+
+func matches(password, hash string) bool {
+	if strings.HasPrefix(hash, "$2") {
+		return bcrypt.CompareHashAndPassword([]byte(hash), bcryptInput(password)) == nil
+	}
+	parts := strings.Split(hash, "$")
+	if len(parts) != 6 || parts[1] != "argon2id" {
+		return false
+	}
+	var version, memory, passes, lanes int
+	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &passes, &lanes); err != nil ||
+		version != argon2.Version || memory < 8 || memory > 1<<20 || passes < 1 || passes > 16 || lanes < 1 || lanes > 16 {
+		return false
+	}
+	salt, err1 := base64.RawStdEncoding.DecodeString(parts[4])
+	want, err2 := base64.RawStdEncoding.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || len(want) == 0 {
+		return false
+	}
+	got := argon2.IDKey([]byte(password), salt, uint32(passes), uint32(memory), uint8(lanes), uint32(len(want)))
+	return subtle.ConstantTimeCompare(got, want) == 1
+}
