@@ -15,6 +15,7 @@ import (
 	"github.com/garnizeh/englog-operator/controllers/observe"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/probe"
+	"github.com/garnizeh/englog-operator/controllers/render"
 	"github.com/garnizeh/englog-operator/controllers/report"
 )
 
@@ -24,6 +25,7 @@ type Reconciler struct {
 	probes  *probe.Runner
 	apply   *apply.Applier
 	report  *report.Reporter
+	cluster render.Cluster
 	now     func() time.Time
 }
 
@@ -52,7 +54,8 @@ func (r *Reconciler) forget(key types.NamespacedName, err error) error {
 func (r *Reconciler) act(ctx context.Context, key types.NamespacedName, seen *observe.Seen, next plan.Plan) error {
 	r.probes.Sync(key, next.Probes)
 	r.probes.Notify(key, next.Notices)
-	return r.apply.Do(ctx, renderInput(seen), next.Writes)
+	in := render.Input{Instance: seen.World.Instance, Spec: seen.World.Spec, Snapshots: seen.Snapshots, World: seen.World, Cluster: r.cluster}
+	return r.apply.Do(ctx, in, next.Writes)
 }
 
 // foreignRetry is how often a name that is taken by a foreign object is tried again: nothing tells when it is free.

@@ -47,6 +47,8 @@ type Options struct {
 	Proxy bool
 	// Name is the controller's name, which has to be unique in a process; englog by default.
 	Name string
+	// Cluster is what rendering has to know of the cluster.
+	Cluster render.Cluster
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -97,20 +99,20 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 		}
 	}
 	return &Reconciler{
-		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: compose},
+		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster)},
 		probes:  runner,
 		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: reporter.CountWrite},
 		report:  reporter,
+		cluster: opts.Cluster,
 		now:     opts.Now,
 	}, nil
 }
 
-func compose(w *world.World) (revision.Snapshot, error) {
-	return render.NewSnapshot(render.Input{Instance: w.Instance, Spec: w.Spec, World: w})
-}
-
-func renderInput(seen *observe.Seen) render.Input {
-	return render.Input{Instance: seen.World.Instance, Spec: seen.World.Spec, Snapshots: seen.Snapshots, World: seen.World}
+// composer makes the snapshot of a new revision.
+func composer(cluster render.Cluster) func(*world.World) (revision.Snapshot, error) {
+	return func(w *world.World) (revision.Snapshot, error) {
+		return render.NewSnapshot(render.Input{Instance: w.Instance, Spec: w.Spec, World: w, Cluster: cluster})
+	}
 }
 
 // watch says what wakes the reconciler: the spec, the children it owns, the pods and endpoints behind them, and probes and Secrets that

@@ -28,6 +28,7 @@ type settings struct {
 	leaderElection  bool
 	leaderNamespace string
 	namespaces      string
+	monitoring      string
 	controller      controllers.Options
 	log             zap.Options
 }
@@ -51,6 +52,8 @@ func parse(flags *flag.FlagSet, args []string) settings {
 	flags.IntVar(&s.controller.Concurrency, "concurrency", 10, "how many instances are reconciled at a time")
 	flags.DurationVar(&s.controller.SecretRefresh, "secret-refresh", 5*time.Minute, "how often referenced Secrets are read again")
 	flags.StringVar(&s.controller.Prometheus, "prometheus-url", "", "the Prometheus that checks of type Prometheus ask")
+	flags.StringVar(&s.controller.Cluster.OperatorNamespace, "operator-namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, which network policies let in")
+	flags.StringVar(&s.monitoring, "monitoring-namespaces", "monitoring", "comma-separated namespaces that may read metrics")
 	flags.BoolVar(&s.controller.Proxy, "proxy-probes", false, "send probes through the API server, for an operator outside of the cluster")
 	s.log.BindFlags(flags)
 	_ = flags.Parse(args) // the flag set exits on errors
@@ -59,6 +62,7 @@ func parse(flags *flag.FlagSet, args []string) settings {
 
 func run(ctx context.Context, s settings) error {
 	namespaces := split(s.namespaces)
+	s.controller.Cluster.MonitoringNamespaces = split(s.monitoring)
 	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
 		Scheme:                        scheme(),
 		Cache:                         controllers.Caches(namespaces...),

@@ -149,13 +149,9 @@ func (r *Reader) target(ctx context.Context, seen *Seen, c *children) error {
 // resolve digests the referenced Secrets and hashes the revision that follows from them and the spec.
 func (r *Reader) resolve(ctx context.Context, w *world.World) error {
 	references := revision.References(w.Instance.Name, w.Spec)
-	digests, missing, err := r.Secrets.Digest(ctx, w.Instance, references)
-	if err != nil {
+	digests, err := r.Secrets.Digest(ctx, w, references)
+	if err != nil || len(w.Missing) > 0 {
 		return err
-	}
-	w.Missing = missing
-	if len(missing) > 0 {
-		return nil
 	}
 	inputs, err := revision.Inputs(w.Instance.Spec)
 	if err != nil {

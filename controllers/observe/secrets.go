@@ -57,23 +57,27 @@ func NewSecrets(live client.Reader, keeper Keeper, refresh time.Duration, now fu
 	return &Secrets{live: live, keeper: keeper, refresh: refresh, now: now, wake: wake, known: map[types.NamespacedName]*digests{}}
 }
 
-// Digest returns the digests of the references that pods will get, and what is missing. It reads the Secrets when the references are new;
+// Digest fills in which keys exist and what is missing, and returns the digests of the references that pods will get. It reads the Secrets when the references are new;
 // else it answers from what the last refresh has seen.
-func (s *Secrets) Digest(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) (map[string]string, []world.Problem, error) {
-	key := client.ObjectKeyFromObject(instance)
+func (s *Secrets) Digest(ctx context.Context, w *world.World, references []revision.Reference) (map[string]string, error) {
+	instance, key := w.Instance, client.ObjectKeyFromObject(w.Instance)
 	s.mu.Lock()
 	d := s.known[key]
 	s.mu.Unlock()
 	if d == nil || !slices.EqualFunc(d.references, references, sameReference) {
 		fresh, err := s.read(ctx, instance, references)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		s.mu.Lock()
 		s.known[key], d = fresh, fresh
 		s.mu.Unlock()
 	}
-	return d.answer()
+	w.Keys = map[string]bool{}
+	for id := range d.values {
+		w.Keys[id] = true
+	}
+	return d.answer(w), nil
 }
 
 func sameReference(a, b revision.Reference) bool {
@@ -81,7 +85,7 @@ func sameReference(a, b revision.Reference) bool {
 }
 
 // answer keeps the digests of what is chosen: an unused alternative that changes is no change.
-func (d *digests) answer() (map[string]string, []world.Problem, error) {
+func (d *digests) answer(w *world.World) map[string]string {
 	chosen, missing := revision.Choose(d.references, revision.Keys(d.values))
 	used := map[string]string{}
 	for _, r := range chosen {
@@ -89,11 +93,10 @@ func (d *digests) answer() (map[string]string, []world.Problem, error) {
 			used[r.ID()] = v
 		}
 	}
-	problems := make([]world.Problem, 0, len(missing))
 	for _, m := range missing {
-		problems = append(problems, world.Problem{Reason: "ReferenceMissing", Message: m})
+		w.Missing = append(w.Missing, world.Problem{Reason: "ReferenceMissing", Message: m})
 	}
-	return used, problems, nil
+	return used
 }
 
 // Forget drops what is known about an instance that is gone.

@@ -49,6 +49,8 @@ type World struct {
 	Jobs map[string]Job
 	// Findings holds the state of the checks that probe runs, by the request's ID.
 	Findings map[string]Finding
+	// Keys holds the referenced Secret keys that exist, as "secret/key"; nil while nothing is known about them.
+	Keys map[string]bool
 	// Missing lists references of the spec that do not resolve; empty when all do.
 	Missing []Problem
 	// Conflicts lists objects that carry a name of ours but not our ownerReference.
