@@ -8,12 +8,12 @@ import (
 // Present says whether a Secret has a key. A nil Present means that nothing is known yet.
 type Present func(secret, key string) bool
 
-// Keys makes a Present of the digests of the keys that exist.
-func Keys(digests map[string]string) Present {
-	if digests == nil {
+// Keys makes a Present of what is known by "secret/key": the digests, or the bare names, of the keys that exist.
+func Keys[V any](keys map[string]V) Present {
+	if keys == nil {
 		return nil
 	}
-	return func(secret, key string) bool { _, ok := digests[secret+"/"+key]; return ok }
+	return func(secret, key string) bool { _, ok := keys[secret+"/"+key]; return ok }
 }
 
 // Choose picks, of each set of alternatives, the first form that is complete. It returns the references that pods get, and a message for

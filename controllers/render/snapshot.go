@@ -1,0 +1,35 @@
+package render
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/revision"
+	"github.com/garnizeh/englog-operator/controllers/world"
+)
+
+// NewSnapshot makes the configuration and the pods of the revision that the spec asks for. What it leaves open on purpose is added by the
+// objects that use it: the revision's name, the color, and what applies in place.
+func NewSnapshot(in Input) (revision.Snapshot, error) {
+	in.Spec = in.Spec.WithDefaults()
+	references, _ := revision.Choose(revision.References(in.Instance.Name, in.Spec), in.present())
+	s := revision.Snapshot{
+		Version:     in.Spec.Version,
+		Config:      environment(in, givenBy(references)),
+		Templates:   map[v1alpha1.ComponentName]corev1.PodTemplateSpec{},
+		Jobs:        map[string]corev1.PodTemplateSpec{},
+		Connections: Connections(&in.Spec),
+	}
+	for _, c := range world.Components {
+		s.Templates[c] = componentTemplate(in, c, forComponent(references, c))
+	}
+	for name, args := range map[string][]string{
+		revision.Expand:   {"migrate", "up", "--phase", "expand"},
+		revision.Contract: {"migrate", "up", "--phase", "contract"},
+	} {
+		s.Jobs[name] = jobTemplate(in, v1alpha1.API, migrateComponent, args, forMigrations(references))
+	}
+	s.Jobs[revision.WorkerCheck] = jobTemplate(in, v1alpha1.Worker, checkComponent, []string{"worker", "--health-check"}, forComponent(references, v1alpha1.Worker))
+	s.Jobs[revision.Check] = jobTemplate(in, v1alpha1.API, checkComponent, nil, forComponent(references, v1alpha1.API))
+	return s, nil
+}
