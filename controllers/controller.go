@@ -43,7 +43,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // forget drops what is remembered about an instance that is gone.
 func (r *Reconciler) forget(key types.NamespacedName, err error) error {
 	if err == nil {
-		r.probes.Sync(key, nil)
+		r.probes.Forget(key)
 		r.apply.Forget(key)
 		r.report.Forget(key)
 	}
@@ -68,7 +68,7 @@ func (r *Reconciler) tell(ctx context.Context, seen *observe.Seen, next plan.Pla
 		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
 	_, foreign := apply.ConflictOf(failure)
-	if err := r.report.Tell(ctx, seen.World, next, failure); err != nil {
+	if err := r.report.Tell(ctx, seen.World, next, failure, effective(seen)); err != nil {
 		if apply.Overtaken(err) {
 			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 		}
@@ -81,6 +81,17 @@ func (r *Reconciler) tell(ctx context.Context, seen *observe.Seen, next plan.Pla
 		return ctrl.Result{}, failure
 	}
 	return ctrl.Result{RequeueAfter: until(next.Wake, r.now())}, nil
+}
+
+// effective is the configuration that the spec leads to, or the active one while that is not known.
+func effective(seen *observe.Seen) map[string]string {
+	if s, ok := seen.Snapshots[seen.World.Target.Revision]; ok {
+		return s.Config
+	}
+	if a := seen.World.Instance.Status.Active; a != nil {
+		return seen.Snapshots[a.Revision].Config
+	}
+	return nil
 }
 
 // until turns the moment to wake into a delay, never a busy one.

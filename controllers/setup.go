@@ -101,7 +101,7 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 	return &Reconciler{
 		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster)},
 		probes:  runner,
-		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: reporter.CountWrite},
+		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: func(kind string, o apply.Outcome) { reporter.CountWrite(kind, string(o)) }},
 		report:  reporter,
 		cluster: opts.Cluster,
 		now:     opts.Now,

@@ -40,6 +40,9 @@ func (c *NameConflict) Error() string {
 	return fmt.Sprintf("%s %s exists and does not belong to this instance: rename or delete it, or choose another name for the instance", c.Kind, c.Name)
 }
 
+// Reason is what a condition says about it.
+func (c *NameConflict) Reason() string { return "NameConflict" }
+
 // Applier applies plans.
 type Applier struct {
 	// Client writes, and reads children from the caches.
