@@ -36,6 +36,13 @@ type AISpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=600
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
+
+	// requestsPerUserPerDay is how often one user may ask for insights in a day
+	// (AI_DAILY_REQUESTS). 0 means never. Default: 500.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	RequestsPerUserPerDay *int32 `json:"requestsPerUserPerDay,omitempty"`
 }
 
 // AIProvider is one provider.

@@ -74,7 +74,7 @@ type ComponentSpec struct {
 	// room for the drain.
 	// +optional
 	// +kubebuilder:validation:Minimum=40
-	// +kubebuilder:validation:Maximum=7200
+	// +kubebuilder:validation:Maximum=4000
 	TerminationGracePeriodSeconds int32 `json:"terminationGracePeriodSeconds,omitempty"`
 
 	// env adds environment variables: literals, or keys of Secrets that this
@@ -119,7 +119,7 @@ type WorkerSpec struct {
 	// attempt. Default: 600.
 	// +optional
 	// +kubebuilder:validation:Minimum=5
-	// +kubebuilder:validation:Maximum=7000
+	// +kubebuilder:validation:Maximum=3600
 	DrainTimeoutSeconds int32 `json:"drainTimeoutSeconds,omitempty"`
 }
 
@@ -176,7 +176,6 @@ type AutoscalingSpec struct {
 
 // WorkerAutoscalingSpec sets the number of workers by load or by the age of
 // the queue.
-// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",message="minReplicas: must not be more than maxReplicas: lower it or raise maxReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.queueAgeMetric) || has(self.targetQueueAgeSeconds)",message="queueAgeMetric: has no effect without targetQueueAgeSeconds: set the target or remove the metric"
 type WorkerAutoscalingSpec struct {
 	AutoscalingSpec `json:",inline"`

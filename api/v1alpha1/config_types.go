@@ -52,7 +52,7 @@ type ConfigSpec struct {
 	// Default: 50000.
 	// +optional
 	// +kubebuilder:validation:Minimum=1000
-	// +kubebuilder:validation:Maximum=10000000
+	// +kubebuilder:validation:Maximum=1048576
 	MaxContentBytes int32 `json:"maxContentBytes,omitempty"`
 
 	// drainDelaySeconds is how long a stopping pod goes on serving, so that

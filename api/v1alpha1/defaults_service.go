@@ -14,6 +14,7 @@ func (in *AuthSpec) setDefaults() {
 	fill(&keys.Previous, "JWT_SECRET_PREVIOUS")
 	fill(&keys.Next, "JWT_SECRET_NEXT")
 	fill(&keys.Session, "SESSION_KEY")
+	fill(&keys.BootstrapInvite, "BOOTSTRAP_INVITE")
 }
 
 // setTimeouts keeps a provider's time below that for writing an answer, whichever of the two the user has set.
@@ -31,6 +32,9 @@ func (in *EngLogInstanceSpec) setTimeouts() {
 func (in *AISpec) setDefaults(environment Environment) {
 	if len(in.Providers) == 0 && environment != EnvironmentProduction {
 		in.Providers = []AIProvider{{Name: "builtin", Type: AIProviderBuiltin}}
+	}
+	if in.RequestsPerUserPerDay == nil {
+		in.RequestsPerUserPerDay = new(int32(500))
 	}
 	for i := range in.Providers {
 		in.Providers[i].setDefaults(in.TimeoutSeconds)

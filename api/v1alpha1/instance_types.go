@@ -186,8 +186,8 @@ type EngLogInstanceSpec struct {
 	// +optional
 	Rollout *RolloutSpec `json:"rollout,omitempty"`
 
-	// restartToken is any text; changing it replaces every pod by a cutover, as
-	// a new version would.
+	// restartToken is any text; changing it replaces the pods of the active color
+	// one after the other, without a cutover.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64

@@ -104,12 +104,14 @@ type AWSSecretsManager struct {
 
 // Registration says who may make an account.
 // +enum
-// +kubebuilder:validation:Enum=Open;Closed
+// +kubebuilder:validation:Enum=Open;Invite;Closed
 type Registration string
 
 const (
 	// RegistrationOpen lets anyone make an account.
 	RegistrationOpen Registration = "Open"
+	// RegistrationInvite lets those make an account who have an invitation.
+	RegistrationInvite Registration = "Invite"
 	// RegistrationClosed lets nobody make an account.
 	RegistrationClosed Registration = "Closed"
 )
@@ -139,10 +141,11 @@ type AuthSpec struct {
 	// (SESSION_TIMEOUT). Default: 86400, which is one day.
 	// +optional
 	// +kubebuilder:validation:Minimum=300
-	// +kubebuilder:validation:Maximum=31536000
+	// +kubebuilder:validation:Maximum=7776000
 	SessionTimeoutSeconds int32 `json:"sessionTimeoutSeconds,omitempty"`
 
-	// registration says who may make an account: Open (default) or Closed.
+	// registration says who may make an account: Open (default: anyone), Invite
+	// (who has an invitation; the first one is in the Secret) or Closed (nobody).
 	// +optional
 	Registration Registration `json:"registration,omitempty"`
 
@@ -190,4 +193,9 @@ type AuthSecretKeys struct {
 	// least 32 bytes. Default: SESSION_KEY.
 	// +optional
 	Session SecretKey `json:"session,omitempty"`
+
+	// bootstrapInvite is the key of the invitation for the first account where
+	// registration is Invite; it may be absent. Default: BOOTSTRAP_INVITE.
+	// +optional
+	BootstrapInvite SecretKey `json:"bootstrapInvite,omitempty"`
 }

@@ -23,7 +23,7 @@ var badSecrets = []badSpec{
 	},
 	{"duration as text", `spec: {auth: {sessionTimeoutSeconds: 24h}}`, []string{"spec.auth.sessionTimeoutSeconds", "integer"}},
 	{"salt rounds too few", `spec: {auth: {passwordSaltRounds: 4}}`, []string{"spec.auth.passwordSaltRounds", "greater than or equal to 10"}},
-	{"registration unknown", `spec: {auth: {registration: Invite}}`, []string{"spec.auth.registration", `"Closed"`}},
+	{"registration unknown", `spec: {auth: {registration: Friends}}`, []string{"spec.auth.registration", `"Closed"`}},
 }
 
 var badAI = []badSpec{
