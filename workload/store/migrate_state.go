@@ -49,7 +49,7 @@ func (m *Migrator) read(ctx context.Context) (schemaState, error) {
 		s.applied[phase] = versions
 	}
 	err := m.db.QueryRowContext(ctx, schemaSQL).Scan(&s.Current, &s.OldestCompatible)
-	if state, _ := sqlState(err); err != nil && state != stateUndefinedTable {
+	if state, _ := sqlState(err); err != nil && state != stateUndefinedTable && !isNoRows(err) {
 		return s, fmt.Errorf("read the schema's level: %w", err)
 	}
 	return s, nil

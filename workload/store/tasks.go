@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -156,9 +157,9 @@ func scanRef(row pgx.CollectableRow) (r englog.TaskRef, err error) {
 }
 
 // collect runs one statement outside any transaction and reads its rows.
-func collect[T any](ctx context.Context, pool *pgxpool.Pool, what string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+func collect[T any](ctx context.Context, pool *pgxpool.Pool, what string, scan pgx.RowToFunc[T], query string, args ...any) ([]T, error) {
 	out, err := once(func() ([]T, error) {
-		rows, err := pool.Query(ctx, sql, args...)
+		rows, err := pool.Query(ctx, query, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -276,8 +277,8 @@ func (s *Tasks) Cancel(ctx context.Context, c englog.Claimed, cause englog.Cause
 	return s.fenced(ctx, "cancelling a task", endSQL, c.ID, c.Token, string(englog.TaskCancelled), cause.Code, clip(cause.Text, 1000))
 }
 
-func (s *Tasks) fenced(ctx context.Context, what, sql string, args ...any) error {
-	tag, err := once(func() (pgconn.CommandTag, error) { return s.pool.Exec(ctx, sql, args...) })
+func (s *Tasks) fenced(ctx context.Context, what, query string, args ...any) error {
+	tag, err := once(func() (pgconn.CommandTag, error) { return s.pool.Exec(ctx, query, args...) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -378,5 +379,5 @@ func clip(text string, n int) string {
 	return text[:cut]
 }
 
-// isNoRows reports that a query of one row found none.
-func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+// isNoRows reports that a query of one row found none, by pgx or through database/sql.
+func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) || errors.Is(err, pgx.ErrNoRows) }
