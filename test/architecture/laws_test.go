@@ -43,6 +43,14 @@ var pureRooms = []string{
 	"controllers/render/...", "controllers/world/...",
 }
 
+// clients are what looks at a cluster, and the rooms that do.
+var clients = anyOf(
+	under("k8s.io/client-go/rest"), under("k8s.io/client-go/kubernetes"), under("k8s.io/client-go/dynamic"),
+	under("k8s.io/client-go/tools/cache"), under("sigs.k8s.io/controller-runtime/pkg/client"),
+	under("sigs.k8s.io/controller-runtime/pkg/manager"),
+	under("controllers/observe"), under("controllers/apply"), under("controllers/probe"),
+)
+
 var laws = []law{
 	{
 		name:    "pure rooms see no client",

@@ -230,8 +230,8 @@ func TestFunctionLength(t *testing.T) {
 	}
 }
 
-// saysImports finds the sentence of a package comment that limits what the package may import.
-var saysImports = regexp.MustCompile(`(?i)\bimports?(ed)?\b`)
+// saysLimit finds the sentence of a package comment that limits what the package may import or do.
+var saysLimit = regexp.MustCompile(`(?i)\bimports?(ed)?\b|\bmust\s+(never|not)\b`)
 
 func TestPackageComments(t *testing.T) {
 	comments, commands := map[string]string{}, map[string]bool{}
@@ -244,9 +244,9 @@ func TestPackageComments(t *testing.T) {
 	for room, comment := range comments {
 		switch {
 		case comment == "":
-			t.Errorf("%s has no package comment: say what it is for and what it must never import", room)
-		case !commands[room] && !saysImports.MatchString(comment): // a command is the place where everything meets
-			t.Errorf("the package comment of %s does not say what it must never import", room)
+			t.Errorf("%s has no package comment: say what it is for and what it must never import or do", room)
+		case !commands[room] && !saysLimit.MatchString(comment): // a command is the place where everything meets
+			t.Errorf("the package comment of %s does not say what it must never import or do", room)
 		}
 	}
 }
