@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,12 +68,13 @@ func (c *Cluster) leader(ctx context.Context) (*corev1.Pod, error) {
 	if err := c.List(ctx, &leases, client.InNamespace(OperatorNamespace)); err != nil {
 		return nil, fmt.Errorf("listing the operator's leases: %w", err)
 	}
-	for i := range pods.Items {
-		if len(pods.Items) == 1 || holdsALease(leases.Items, pods.Items[i].Name) {
-			return &pods.Items[i], nil
+	running := slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+	for i := range running {
+		if len(running) == 1 || holdsALease(leases.Items, running[i].Name) {
+			return &running[i], nil
 		}
 	}
-	return nil, fmt.Errorf("none of %d pods in %s holds a lease", len(pods.Items), OperatorNamespace)
+	return nil, fmt.Errorf("none of %d pods in %s holds a lease", len(running), OperatorNamespace)
 }
 
 func holdsALease(leases []coordinationv1.Lease, pod string) bool {
