@@ -47,6 +47,8 @@ type Options struct {
 	Proxy bool
 	// Name is the controller's name, which has to be unique in a process; englog by default.
 	Name string
+	// Ask replaces the way in which probes and notices are carried; tests without a network set it.
+	Ask probe.Asker
 	// Cluster is what rendering has to know of the cluster.
 	Cluster render.Cluster
 	// Now is the clock; time.Now by default.
@@ -87,7 +89,7 @@ func (o Options) withDefaults() Options {
 // assemble makes the rooms.
 func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)) (*Reconciler, error) {
 	reporter := report.New(mgr.GetClient(), mgr.GetEventRecorder(observe.Manager), opts.Now)
-	runner, err := probe.New(probe.Options{Prometheus: opts.Prometheus, Proxy: opts.Proxy, Config: mgr.GetConfig(), Wake: wake, Now: opts.Now})
+	runner, err := probe.New(probe.Options{Prometheus: opts.Prometheus, Proxy: opts.Proxy, Ask: opts.Ask, Config: mgr.GetConfig(), Wake: wake, Now: opts.Now})
 	if err != nil {
 		return nil, fmt.Errorf("starting the probes: %w", err)
 	}
@@ -106,6 +108,17 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 		cluster: opts.Cluster,
 		now:     opts.Now,
 	}, nil
+}
+
+// counter counts writes for the metrics.
+func counter(r *report.Reporter) func(string, apply.Outcome) {
+	return func(kind string, o apply.Outcome) {
+		if o == apply.Repaired {
+			r.CountDrift(kind)
+			o = apply.Changed
+		}
+		r.CountWrite(kind, string(o))
+	}
 }
 
 // composer makes the snapshot of a new revision.

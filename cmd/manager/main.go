@@ -5,17 +5,19 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
@@ -30,12 +32,13 @@ type settings struct {
 	namespaces      string
 	monitoring      string
 	controller      controllers.Options
-	log             zap.Options
+	logLevel        slog.Level
+	secureMetrics   bool
 }
 
 func main() {
 	s := parse(flag.CommandLine, os.Args[1:])
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&s.log)))
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: s.logLevel})))
 	if err := run(ctrl.SetupSignalHandler(), s); err != nil {
 		ctrl.Log.Error(err, "the operator stops")
 		os.Exit(1)
@@ -43,7 +46,7 @@ func main() {
 }
 
 func parse(flags *flag.FlagSet, args []string) settings {
-	s := settings{log: zap.Options{Development: false}}
+	var s settings
 	flags.StringVar(&s.metrics, "metrics-bind-address", ":8080", "where metrics are served; 0 for nowhere")
 	flags.StringVar(&s.health, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
 	flags.BoolVar(&s.leaderElection, "leader-elect", true, "elect one leader among several operators")
@@ -55,7 +58,8 @@ func parse(flags *flag.FlagSet, args []string) settings {
 	flags.StringVar(&s.controller.Cluster.OperatorNamespace, "operator-namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, which network policies let in")
 	flags.StringVar(&s.monitoring, "monitoring-namespaces", "monitoring", "comma-separated namespaces that may read metrics")
 	flags.BoolVar(&s.controller.Proxy, "proxy-probes", false, "send probes through the API server, for an operator outside of the cluster")
-	s.log.BindFlags(flags)
+	flags.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
+	flags.BoolVar(&s.secureMetrics, "metrics-secure", true, "serve metrics over TLS, to those whom the API server lets read /metrics")
 	_ = flags.Parse(args) // the flag set exits on errors
 	return s
 }
@@ -67,7 +71,7 @@ func run(ctx context.Context, s settings) error {
 		Scheme:                        scheme(),
 		Cache:                         controllers.Caches(namespaces...),
 		Client:                        client.Options{Cache: clientCache(namespaces)},
-		Metrics:                       metricsserver.Options{BindAddress: s.metrics},
+		Metrics:                       s.metricsOptions(),
 		HealthProbeBindAddress:        s.health,
 		LeaderElection:                s.leaderElection,
 		LeaderElectionID:              "operator.englog.io",
@@ -87,6 +91,15 @@ func run(ctx context.Context, s settings) error {
 		return fmt.Errorf("adding the readiness check: %w", err)
 	}
 	return mgr.Start(ctx)
+}
+
+// metricsOptions protects the metrics as the API server protects its own.
+func (s settings) metricsOptions() metricsserver.Options {
+	opts := metricsserver.Options{BindAddress: s.metrics, SecureServing: s.secureMetrics}
+	if s.secureMetrics {
+		opts.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return opts
 }
 
 // clientCache makes reads wait for our own writes, so that no decision is made on a cache that lags behind them. With several

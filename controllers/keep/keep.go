@@ -70,10 +70,12 @@ func (k *Keeper) fill(ctx context.Context, instance *v1alpha1.EngLogInstance, na
 		return nil, fmt.Errorf("reading Secret %s: %w", name, err)
 	case !metav1.IsControlledBy(secret, instance):
 		return nil, fmt.Errorf("secret %s exists and does not belong to this instance: rename or delete it, or choose another name for the instance", name)
-	case !complete(secret, wanted):
+	}
+	before := secret.DeepCopy()
+	if !complete(secret, wanted) {
 		return secret, nil
 	}
-	if err := k.Client.Update(ctx, secret, client.FieldOwner("englog-operator")); err != nil {
+	if err := k.Client.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner("englog-operator")); err != nil {
 		return nil, fmt.Errorf("adding keys to Secret %s: %w", name, err)
 	}
 	return secret, nil

@@ -1,0 +1,89 @@
+package operator
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+)
+
+func install(t *testing.T, change ...func(*v1alpha1.EngLogInstance)) *v1alpha1.EngLogInstance {
+	t.Helper()
+	instance := newInstance(t, change...)
+	migrated(t, instance.Namespace)
+	awaitCondition(t, instance, v1alpha1.ConditionReady, "True", "")
+	return instance
+}
+
+func liveSelector(t *testing.T, instance *v1alpha1.EngLogInstance, component string) map[string]string {
+	t.Helper()
+	service := &corev1.Service{}
+	service.Namespace, service.Name = instance.Namespace, instance.Name+"-"+component
+	cluster.Await(t, service, "live Service", func() bool { return true })
+	return service.Spec.Selector
+}
+
+func TestInstallationThenCutover(t *testing.T) {
+	t.Parallel()
+	instance := install(t)
+	if got := instance.Status.Active; got == nil || got.Color != v1alpha1.Blue || got.Version != "1.0.0" {
+		t.Fatalf("active is %v", got)
+	}
+	first := instance.Status.Active.Revision
+	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "1.1.0" })
+	awaitStep(t, instance, v1alpha1.StepRetaining)
+	if a := instance.Status.Active; a.Color != v1alpha1.Green || a.Version != "1.1.0" || instance.Status.Previous.Revision != first {
+		t.Fatalf("active %v, previous %v", a, instance.Status.Previous)
+	}
+	for _, component := range []string{"api", "frontend"} {
+		if s := liveSelector(t, instance, component); s["englog.io/color"] != "green" || s["englog.io/revision"] != instance.Status.Active.Revision {
+			t.Errorf("the live %s Service selects %v", component, s)
+		}
+	}
+	awaitStep(t, instance, v1alpha1.StepStable)
+	awaitCondition(t, instance, v1alpha1.ConditionReady, "True", "")
+	if h := instance.Status.History; len(h) != 2 || h[0].Outcome != v1alpha1.OutcomePromoted {
+		t.Errorf("history is %v", h)
+	}
+}
+
+func TestNeverReadyTakesNoTraffic(t *testing.T) {
+	t.Parallel()
+	instance := install(t)
+	neverReady(t, instance.Namespace, ":2.0.0")
+	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "2.0.0" })
+	message := awaitCondition(t, instance, v1alpha1.ConditionStalled, "True", "")
+	if !strings.Contains(message, "ImagePullBackOff") {
+		t.Errorf("the condition does not name the cause: %s", message)
+	}
+	if s := liveSelector(t, instance, "api"); s["englog.io/color"] != "blue" {
+		t.Errorf("the live Service selects %v", s)
+	}
+	if status, _, _ := condition(instance, v1alpha1.ConditionAvailable); status != "True" {
+		t.Error("the instance is not Available although the old version serves")
+	}
+}
+
+func TestRevertingTheSpecSwitchesBack(t *testing.T) {
+	t.Parallel()
+	instance := install(t)
+	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "1.1.0" })
+	awaitStep(t, instance, v1alpha1.StepRetaining)
+	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "1.0.0" })
+	awaitStep(t, instance, v1alpha1.StepStable)
+	if a := instance.Status.Active; a.Version != "1.0.0" || a.Color != v1alpha1.Blue {
+		t.Errorf("active is %v", a)
+	}
+}
+
+func TestSilenceAtRest(t *testing.T) {
+	instance := install(t)
+	awaitStep(t, instance, v1alpha1.StepStable)
+	quiet(t, 3*time.Second) // the last events of the installation
+	if made := quiet(t, 20*time.Second); len(made) > 0 {
+		t.Errorf("%d calls at rest: %v", len(made), made)
+	}
+}

@@ -1,0 +1,211 @@
+// Package operator tests the operator through its front door: specs go in, objects and conditions come out, on a real control plane with a
+// kubelet that does as told. It must never reach into the rooms of controllers.
+package operator
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers"
+	"github.com/garnizeh/englog-operator/controllers/plan"
+	"github.com/garnizeh/englog-operator/controllers/probe"
+	"github.com/garnizeh/englog-operator/test/envtest/rig"
+)
+
+var (
+	cluster *rig.Rig
+	calls   *rig.Calls
+	network *fakeNetwork
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	r, err := rig.Start(rig.Options{AddToScheme: v1alpha1.AddToScheme})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	cluster = r
+	network = &fakeNetwork{client: r.Client}
+	stop, err := startOperator()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	stop()
+	if err := r.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// startOperator runs one operator on the rig, as cmd/manager would.
+func startOperator() (stop func(), err error) {
+	config, recorded := cluster.ConfigAs("englog-operator-test")
+	calls = recorded
+	yes := true
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: cluster.Scheme, Cache: controllers.Caches(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := controllers.Setup(ctx, mgr, controllers.Options{Ask: network}); err != nil {
+		cancel()
+		return nil, fmt.Errorf("setting the operator up: %w", err)
+	}
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = mgr.Start(ctx) })
+	return func() { cancel(); ended.Wait() }, nil
+}
+
+// fakeNetwork answers for pods and Services by what the API server says about them: the rig's pods have no network.
+type fakeNetwork struct {
+	client client.Client
+	mu     sync.Mutex
+	broken map[string]bool
+}
+
+// Break makes every answer of a version's Services fail.
+func (n *fakeNetwork) Break(t *testing.T, namespace string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.broken == nil {
+		n.broken = map[string]bool{}
+	}
+	n.broken[namespace] = true
+	t.Cleanup(func() { n.mu.Lock(); defer n.mu.Unlock(); delete(n.broken, namespace) })
+}
+
+// Ask implements probe.Asker.
+func (n *fakeNetwork) Ask(ctx context.Context, namespace, _ string, to plan.Address) (probe.Answer, error) {
+	revision, err := n.revision(ctx, namespace, to)
+	if err != nil {
+		return probe.Answer{}, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	status := 200
+	if n.broken[namespace] && to.Path == "/broken" {
+		status = 500
+	}
+	return probe.Answer{Status: status, Revision: revision, Body: fmt.Appendf(nil, `{"status":"ready","revision":%q}`, revision)}, nil
+}
+
+func (n *fakeNetwork) revision(ctx context.Context, namespace string, to plan.Address) (string, error) {
+	if to.Pod != "" {
+		pod := &corev1.Pod{}
+		if err := n.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: to.Pod}, pod); err != nil {
+			return "", err
+		}
+		return pod.Labels["englog.io/revision"], nil
+	}
+	service := &corev1.Service{}
+	if err := n.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: to.Service}, service); err != nil {
+		return "", err
+	}
+	return service.Spec.Selector["englog.io/revision"], nil
+}
+
+// newInstance is a small instance, with its Secret, that moves as fast as the API allows.
+func newInstance(t *testing.T, change ...func(*v1alpha1.EngLogInstance)) *v1alpha1.EngLogInstance {
+	t.Helper()
+	namespace := cluster.Namespace(t)
+	zero, one := int32(0), int32(1)
+	instance := &v1alpha1.EngLogInstance{}
+	instance.Namespace, instance.Name = namespace, "demo"
+	instance.Spec = v1alpha1.EngLogInstanceSpec{
+		Version: "1.0.0", Environment: v1alpha1.EnvironmentStaging,
+		Database: v1alpha1.DatabaseSpec{Type: v1alpha1.StoreExternal}, Cache: v1alpha1.CacheSpec{Type: v1alpha1.StoreExternal},
+		API: &v1alpha1.APISpec{ComponentSpec: v1alpha1.ComponentSpec{Replicas: 2}},
+		Rollout: &v1alpha1.RolloutSpec{
+			ConfirmSeconds: &one, RetentionSeconds: 15, ProgressDeadlineSeconds: 10, Traffic: &v1alpha1.TrafficSpec{PropagationSeconds: &zero},
+		},
+	}
+	for _, c := range change {
+		c(instance)
+	}
+	cluster.Create(t, secretFor(instance), instance)
+	return instance
+}
+
+func secretFor(instance *v1alpha1.EngLogInstance) *corev1.Secret {
+	secret := &corev1.Secret{}
+	secret.Namespace, secret.Name = instance.Namespace, instance.Name+"-secrets"
+	secret.StringData = map[string]string{
+		"DATABASE_URL": "postgres://englog:secret@db/englog", "REDIS_URL": "redis://cache:6379",
+		"JWT_SECRET": "0123456789abcdef0123456789abcdef", "SESSION_KEY": "fedcba9876543210fedcba9876543210",
+	}
+	return secret
+}
+
+// migrated makes the migration Jobs of a namespace answer as the service's do.
+func migrated(t *testing.T, namespace string) {
+	t.Helper()
+	cluster.Kubelet.Rule(t, rig.Rule{
+		Namespace: namespace, Labels: map[string]string{"app.kubernetes.io/component": "migrate"},
+		Message: `{"phase":"expand","from":0,"to":2,"current":2,"oldestCompatible":1}`,
+	})
+}
+
+// edit changes the spec through the API server until no other writer is in the way.
+func edit(t *testing.T, instance *v1alpha1.EngLogInstance, change func(*v1alpha1.EngLogInstanceSpec)) {
+	t.Helper()
+	before := instance.DeepCopy()
+	change(&instance.Spec)
+	if err := cluster.Client.Patch(t.Context(), instance, client.MergeFrom(before)); err != nil {
+		t.Fatalf("changing the spec: %v", err)
+	}
+}
+
+// awaitStep waits until the rollout is in a step.
+func awaitStep(t *testing.T, instance *v1alpha1.EngLogInstance, step v1alpha1.Step) {
+	t.Helper()
+	cluster.Await(t, instance, "step "+string(step), func() bool {
+		return instance.Status.Rollout != nil && instance.Status.Rollout.Step == step && instance.Status.ObservedGeneration == instance.Generation
+	})
+}
+
+func condition(instance *v1alpha1.EngLogInstance, kind string) (status, reason, message string) {
+	for _, c := range instance.Status.Conditions {
+		if c.Type == kind {
+			return string(c.Status), c.Reason, c.Message
+		}
+	}
+	return "", "", ""
+}
+
+// awaitCondition waits for a condition's status and reason, and returns its message.
+func awaitCondition(t *testing.T, instance *v1alpha1.EngLogInstance, kind, status, reason string) string {
+	t.Helper()
+	cluster.Await(t, instance, kind+"="+status+" "+reason, func() bool {
+		s, r, _ := condition(instance, kind)
+		return s == status && (reason == "" || r == reason)
+	})
+	_, _, message := condition(instance, kind)
+	return message
+}
+
+// quiet waits until the operator has made no call for a while.
+func quiet(t *testing.T, d time.Duration) []rig.Call {
+	t.Helper()
+	begun := time.Now()
+	<-time.After(d)
+	return calls.Since(begun)
+}
