@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/revision"
 )
@@ -65,7 +67,7 @@ func databaseEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 		v1alpha1.DatabaseTLSDisable: "disable", v1alpha1.DatabaseTLSPrefer: "prefer", v1alpha1.DatabaseTLSRequire: "require",
 		v1alpha1.DatabaseTLSVerifyCA: "verify-ca", v1alpha1.DatabaseTLSVerifyFull: "verify-full",
 	}[e.TLS.Mode]
-	env["DB_POOLING"] = lower(e.Pooling)
+	env["DATABASE_POOLING"] = lower(e.Pooling)
 	return env
 }
 
@@ -109,10 +111,10 @@ func cacheEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 
 func authEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 	env := map[string]string{
-		"JWT_ACCESS_TTL":    duration(s.Auth.AccessTokenSeconds),
-		"JWT_REFRESH_TTL":   duration(s.Auth.RefreshTokenSeconds),
-		"SESSION_TIMEOUT":   duration(s.Auth.SessionTimeoutSeconds),
-		"AUTH_REGISTRATION": lower(s.Auth.Registration),
+		"JWT_ACCESS_TTL":  duration(s.Auth.AccessTokenSeconds),
+		"JWT_REFRESH_TTL": duration(s.Auth.RefreshTokenSeconds),
+		"SESSION_TIMEOUT": duration(s.Auth.SessionTimeoutSeconds),
+		"REGISTRATION":    lower(s.Auth.Registration),
 	}
 	if rounds := s.Auth.PasswordSaltRounds; rounds > 0 {
 		env["PASSWORD_SALT_ROUNDS"] = number(rounds)
@@ -126,17 +128,23 @@ func aiEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 	kinds := make([]string, 0, len(s.AI.Providers))
 	for _, p := range s.AI.Providers {
 		kind := map[v1alpha1.AIProviderType]string{
-			v1alpha1.AIProviderOpenAI: "openai", v1alpha1.AIProviderAzureOpenAI: "azure", v1alpha1.AIProviderOllama: "ollama", v1alpha1.AIProviderBuiltin: "builtin",
+			v1alpha1.AIProviderOpenAI: "openai", v1alpha1.AIProviderAzureOpenAI: "azureopenai", v1alpha1.AIProviderOllama: "ollama", v1alpha1.AIProviderBuiltin: "builtin",
 		}[p.Type]
 		kinds = append(kinds, kind)
-		maps.Copy(env, providerEnvironment(strings.ToUpper(kind), p))
+		maps.Copy(env, providerEnvironment(p))
 	}
 	env["AI_PROVIDERS"] = strings.Join(kinds, ",")
 	return env
 }
 
 // providerEnvironment prefixes every setting with the provider's kind: a spec holds at most one of each.
-func providerEnvironment(prefix string, p v1alpha1.AIProvider) map[string]string {
+func providerEnvironment(p v1alpha1.AIProvider) map[string]string {
+	prefix := map[v1alpha1.AIProviderType]string{
+		v1alpha1.AIProviderOpenAI: "OPENAI", v1alpha1.AIProviderAzureOpenAI: "AZURE", v1alpha1.AIProviderOllama: "OLLAMA",
+	}[p.Type]
+	if prefix == "" {
+		return nil // what is built in has nothing to set
+	}
 	env := map[string]string{prefix + "_TIMEOUT": duration(p.TimeoutSeconds)}
 	if b := p.Budget; b != nil {
 		env[prefix+"_REQUESTS_PER_DAY"], env[prefix+"_TOKENS_PER_DAY"] = positive(int64(b.RequestsPerDay)), positive(b.TokensPerDay)
@@ -168,7 +176,7 @@ func mailEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 		return nil
 	}
 	return map[string]string{
-		"SMTP_HOST": m.Host, "SMTP_PORT": number(m.Port), "SMTP_FROM": m.From, "SMTP_USER": m.User, "SMTP_ENCRYPTION": lower(m.Encryption),
+		"SMTP_HOST": m.Host, "SMTP_PORT": number(m.Port), "SMTP_FROM": m.From, "SMTP_USERNAME": m.User, "SMTP_ENCRYPTION": lower(m.Encryption),
 	}
 }
 
@@ -179,6 +187,7 @@ func observabilityEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string 
 	}
 	if s.Tracing.Mode == v1alpha1.ModeEnabled {
 		env["OTEL_EXPORTER_OTLP_ENDPOINT"] = s.Tracing.Endpoint
+		env["OTEL_TRACES_SAMPLER"] = "parentbased_traceidratio"
 		env["OTEL_TRACES_SAMPLER_ARG"] = strconv.FormatFloat(float64(*s.Tracing.SamplingPercentage)/100, 'f', -1, 64)
 	}
 	return env
@@ -194,6 +203,33 @@ func proxyEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 	return map[string]string{"HTTP_PROXY": p.HTTPProxy, "HTTPS_PROXY": p.HTTPSProxy, "NO_PROXY": strings.Join(direct, ",")}
 }
 
+// databaseParts are the parts of a connection that a Secret or the spec may give. The service refuses a part that both give.
+var databaseParts = []string{"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER"}
+
+// migrationParts are the parts of the owner's connection, where they differ from what the shared environment says of the service's.
+func migrationParts(s *v1alpha1.EngLogInstanceSpec, shared map[string]string, references []revision.Reference) []corev1.EnvVar {
+	file, parts := map[string]bool{}, false
+	for _, r := range references {
+		file[r.Variable] = true
+		parts = parts || r.Group == revision.Migration && r.Variable == "DB_PASSWORD"
+	}
+	if !parts {
+		return nil
+	}
+	var env []corev1.EnvVar
+	given := databaseEnvironment(s)
+	for _, name := range databaseParts {
+		value := given[name]
+		if file[name] {
+			value = ""
+		}
+		if value != shared[name] {
+			env = append(env, corev1.EnvVar{Name: name, Value: value})
+		}
+	}
+	return env
+}
+
 // givenBy lists the variables that mounted files answer for.
 func givenBy(references []revision.Reference) map[string]bool {
 	given := map[string]bool{}
@@ -202,7 +238,7 @@ func givenBy(references []revision.Reference) map[string]bool {
 			given[r.Variable] = true
 		}
 		if r.Choice == revision.Database && r.Variable == "DATABASE_URL" {
-			for _, part := range []string{"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER"} {
+			for _, part := range databaseParts {
 				given[part] = true
 			}
 		}

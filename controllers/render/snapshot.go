@@ -27,7 +27,9 @@ func NewSnapshot(in Input) (revision.Snapshot, error) {
 		revision.Expand:   {"migrate", "up", "--phase", "expand"},
 		revision.Contract: {"migrate", "up", "--phase", "contract"},
 	} {
-		s.Jobs[name] = jobTemplate(in, v1alpha1.API, migrateComponent, args, forMigrations(references))
+		t := jobTemplate(in, v1alpha1.API, migrateComponent, args, forMigrations(references))
+		t.Spec.Containers[0].Env = append(t.Spec.Containers[0].Env, migrationParts(&in.Spec, s.Config, forMigrations(references))...)
+		s.Jobs[name] = t
 	}
 	s.Jobs[revision.WorkerCheck] = jobTemplate(in, v1alpha1.Worker, checkComponent, []string{"worker", "--health-check"}, forComponent(references, v1alpha1.Worker))
 	s.Jobs[revision.Check] = jobTemplate(in, v1alpha1.API, checkComponent, nil, forComponent(references, v1alpha1.API))
