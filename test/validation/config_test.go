@@ -96,6 +96,8 @@ func TestOperatorMay(t *testing.T) {
 		{"delete", "englog.io", "engloginstances", "default", false},
 		{"patch", "englog.io", "engloginstances/status", "default", true},
 		{"patch", "apps", "deployments", "default", true},
+		{"update", "apps", "deployments", "default", false},
+		{"update", "apps", "deployments/scale", "default", true},
 		{"delete", "batch", "jobs", "default", true},
 		{"delete", "", "persistentvolumeclaims", "default", false},
 		{"delete", "", "pods", "default", false},
