@@ -54,7 +54,7 @@ WITH given AS (
               FROM ended e JOIN given g ON g.id = e.id
               JOIN entries y ON y.id = e.entry_id AND y.version = e.entry_version
              WHERE e.kind = 'summary' AND g.data ->> 'text' <> ''
-               FOR UPDATE OF y SKIP LOCKED) s
+               FOR NO KEY UPDATE OF y SKIP LOCKED) s
      WHERE x.id = s.id
 )
 SELECT id FROM ended
