@@ -191,8 +191,10 @@ func (v *view) reconciling() finding {
 	case !v.current():
 		return isTrue("Pending", "a rollout to revision %s is about to begin", v.w.Target.Revision)
 	}
-	if pods := v.complete(); pods.status != metav1.ConditionTrue {
-		return isTrue(pods.reason, "%s", pods.message)
+	for _, judge := range []func() finding{v.available, v.complete} {
+		if f := judge(); f.status != metav1.ConditionTrue {
+			return isTrue(f.reason, "%s", f.message)
+		}
 	}
 	return isFalse("Settled", "the spec is realised")
 }

@@ -26,7 +26,23 @@ type view struct {
 }
 
 func newView(w *world.World, p plan.Plan, failure error, now time.Time) *view {
-	return &view{w: w, p: p, now: now, old: &w.Instance.Status, next: p.Status.DeepCopy(), failure: tellingFailure(failure)}
+	v := &view{w: w, p: p, now: now, old: &w.Instance.Status, next: p.Status.DeepCopy(), failure: tellingFailure(failure)}
+	if v.justFailed() {
+		f := v.next.LastFailure
+		v.p.Stalled = &world.Problem{Reason: f.Reason, Message: f.Message + "; change the spec, or set spec.rollout.retryToken to try revision " + f.Revision + " again"}
+	}
+	return v
+}
+
+// justFailed says whether the plan ends a rollout whose failure the next plan will hold against the same revision. Telling it with the
+// end saves a write, and the moment in which it would look as if the next try were about to begin.
+func (v *view) justFailed() bool {
+	f, token := v.next.LastFailure, ""
+	if r := v.w.Spec.Rollout; r != nil {
+		token = r.RetryToken
+	}
+	return v.p.Stalled == nil && v.step() == v1alpha1.StepStable && v.entered() && !v.hibernated() &&
+		f != nil && f.Revision == v.w.Target.Revision && f.RetryToken == token && !v.current()
 }
 
 // Groups of steps, as conditions and the economy of writes see them.
@@ -153,7 +169,7 @@ func (v *view) sentence() string {
 
 // entered says whether the plan proposes another step than the one that is persisted: its message is of now.
 func (v *view) entered() bool {
-	return v.old.Rollout == nil || v.old.Rollout.Step != v.rollout().Step || v.old.Rollout.ID != v.rollout().ID
+	return v.old.Rollout == nil || v.old.Rollout.Step != v.step() || v.old.Rollout.ID != v.rollout().ID
 }
 
 // wasConcerned says whether the persisted message told of a problem: Reconciling carries the step as its reason when there is none.
