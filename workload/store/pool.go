@@ -152,3 +152,6 @@ func once[T any](run func() (T, error)) (T, error) {
 	}
 	return out, err
 }
+
+// Tasks is the part of the store that owns tasks and insights.
+func (s *Store) Tasks() *Tasks { return NewTasks(s.pool) }

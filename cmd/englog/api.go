@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+
+	englog "github.com/garnizeh/englog-operator/workload"
+	"github.com/garnizeh/englog-operator/workload/api"
+	"github.com/garnizeh/englog-operator/workload/auth"
+	"github.com/garnizeh/englog-operator/workload/config"
+	"github.com/garnizeh/englog-operator/workload/obs"
+	"github.com/garnizeh/englog-operator/workload/queue"
+	"github.com/garnizeh/englog-operator/workload/redisx"
+	"github.com/garnizeh/englog-operator/workload/run"
+)
+
+// apiApp puts the API together.
+func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
+	log := newLogger(c)
+	s, err := openStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := openRedis(c)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := auth.NewRing(c.Auth.JWTSecret.Read, c.Auth.JWTPrevious.Read, c.Auth.JWTNext.Read)
+	if err != nil {
+		return nil, err
+	}
+	passwords, err := auth.NewPasswords(config.GOMAXPROCS(), c.Auth.BcryptCost)
+	if err != nil {
+		return nil, err
+	}
+	registry := obs.NewRegistry(run.Version, c.Identity.Revision, c.Identity.Color, c.Role)
+	limiter := redisx.NewLimiter(client)
+	kicker := queue.NewKicker(client, s.Tasks(), log)
+	accounts := auth.New(auth.Options{Store: s, Ring: ring, Passwords: passwords, Clock: englog.SystemClock{}, Throttle: limiter,
+		SessionTimeout: c.Auth.SessionTimeout, Registration: c.Auth.Registration, BootstrapInvite: c.Auth.BootstrapInvite.Read, Log: log})
+	handler := api.New(api.Options{Accounts: accounts, Entries: s, Analysis: s.Tasks(), Kicker: kicker, Limiter: limiter,
+		Clock: englog.SystemClock{}, Log: log, Registry: registry, Kinds: englog.EntryTaskKinds(), MaxContentSize: c.MaxContentSize,
+		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies})
+	return &run.App{Config: c, Log: log, Handler: handler, Registry: registry,
+		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},
+		Background: []func(context.Context){kicker.Run, heartbeat(s, c, log)},
+		Levels:     levels(s), KeyIDs: ring.KeyIDs,
+		Close: func() {
+			_ = client.Close()
+			s.Close()
+		}}, nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	englog "github.com/garnizeh/englog-operator/workload"
+	"github.com/garnizeh/englog-operator/workload/ai"
+	"github.com/garnizeh/englog-operator/workload/config"
+	"github.com/garnizeh/englog-operator/workload/insight"
+	"github.com/garnizeh/englog-operator/workload/obs"
+	"github.com/garnizeh/englog-operator/workload/queue"
+	"github.com/garnizeh/englog-operator/workload/run"
+)
+
+// workerApp puts the worker together.
+func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
+	log := newLogger(c)
+	s, err := openStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := openRedis(c)
+	if err != nil {
+		return nil, err
+	}
+	found, err := insight.Handlers(s.Tasks(), ai.Builtin{}, englog.TaskKinds())
+	if err != nil {
+		return nil, err
+	}
+	kinds, handlers := []englog.KindVersion{}, []queue.Handler{}
+	for _, h := range found {
+		handlers = append(handlers, h)
+		kinds = append(kinds, englog.KindVersion{Kind: h.Kind(), Version: h.Kind().Version()})
+	}
+	streams, err := client.Streams(c.Identity.Pod, kinds)
+	if err != nil {
+		return nil, err
+	}
+	registry := obs.NewRegistry(run.Version, c.Identity.Revision, c.Identity.Color, c.Role)
+	registry.MustRegister(queue.NewBacklog(s.Tasks()))
+	w, err := queue.New(queue.Options{Store: s.Tasks(), Transport: streams, Handlers: handlers, Owner: c.Identity.Pod,
+		Concurrency: c.WorkerConcurrency, Log: log, Registerer: registry})
+	if err != nil {
+		return nil, err
+	}
+	work := func(ctx context.Context) {
+		if err := w.Run(ctx); err != nil {
+			log.Error("the queue ended", "error", err)
+		}
+	}
+	purge := func(ctx context.Context) {
+		every(ctx, time.Hour, func() {
+			if err := s.Purge(ctx, englog.SystemClock{}.Now()); err != nil && ctx.Err() == nil {
+				log.Warn("what is past its time was not purged", "error", err)
+			}
+		})
+	}
+	return &run.App{Config: c, Log: log, Registry: registry, Drain: w.Drain,
+		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},
+		Background: []func(context.Context){work, purge, heartbeat(s, c, log)},
+		Levels:     levels(s),
+		Close: func() {
+			_ = client.Close()
+			s.Close()
+		}}, nil
+}

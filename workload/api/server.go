@@ -1,0 +1,126 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	englog "github.com/garnizeh/englog-operator/workload"
+	"github.com/garnizeh/englog-operator/workload/auth"
+	"github.com/garnizeh/englog-operator/workload/obs"
+)
+
+// Prefix of every operation.
+const Prefix = "/api/v1"
+
+// Entries keeps entries. Package store's Store is one.
+type Entries interface {
+	CreateEntry(ctx context.Context, e englog.Entry, t englog.NewTasks, key englog.IdempotencyKey, saved englog.Saved) ([]englog.TaskRef, error)
+	CreateEntries(ctx context.Context, entries []englog.Entry, tasks []englog.NewTasks) ([]englog.TaskRef, error)
+	SavedAnswer(ctx context.Context, user englog.UserID, key englog.IdempotencyKey) (englog.Saved, error)
+	Entry(ctx context.Context, user englog.UserID, id englog.EntryID) (englog.Entry, error)
+	UpdateEntry(ctx context.Context, e englog.Entry, t englog.NewTasks) (englog.Entry, []englog.TaskRef, error)
+	DeleteEntry(ctx context.Context, user englog.UserID, id englog.EntryID, version int32) error
+	DeleteEntries(ctx context.Context, user englog.UserID, ids []englog.EntryID) ([]englog.EntryID, error)
+	FindEntries(ctx context.Context, user englog.UserID, q englog.EntryQuery) ([]englog.Hit, error)
+}
+
+// Analysis tells what became of an entry's tasks. Package store's Tasks is one.
+type Analysis interface {
+	OfEntry(ctx context.Context, user, entry uuid.UUID) ([]englog.Task, error)
+	InsightsOfEntry(ctx context.Context, user, entry uuid.UUID) ([]englog.Insight, error)
+	Failed(ctx context.Context, user uuid.UUID, limit int) ([]englog.Task, error)
+	Rerun(ctx context.Context, user, entry uuid.UUID, kinds []englog.Kind, requestID string) ([]englog.TaskRef, error)
+	RerunTask(ctx context.Context, user, task uuid.UUID) ([]englog.TaskRef, error)
+	InsightsOfUser(ctx context.Context, user uuid.UUID, kind englog.Kind, since time.Time, limit int) ([]englog.Insight, error)
+}
+
+// Kicker publishes tasks right after the commit. Package queue's Kicker is one.
+type Kicker interface {
+	Accepts(kinds []englog.Kind) bool
+	Kick(refs []englog.TaskRef)
+}
+
+// Limiter counts requests. Package redisx's Limiter is one.
+type Limiter interface {
+	Allow(ctx context.Context, key string, perSecond, burst int) (allowed bool, retryAfter time.Duration, degraded bool)
+}
+
+// Options of a Server.
+type Options struct {
+	Accounts *auth.Service
+	Entries  Entries
+	Analysis Analysis
+	Kicker   Kicker
+	Limiter  Limiter
+	Clock    englog.Clock
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+	// Kinds are the tasks that an entry version makes.
+	Kinds []englog.Kind
+	// MaxContentSize bounds body plus metadata of an entry, in bytes.
+	MaxContentSize int
+	// RateLimit is requests a second, for each user, and for each address before login.
+	RateLimit int
+	// TrustedProxies are the networks whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
+}
+
+// Server answers requests.
+type Server struct {
+	Options
+	metrics *obs.HTTP
+	bodyMax int64
+}
+
+// route is one operation.
+type route struct {
+	method, path string
+	// scope that the token must have; public needs no token.
+	scope  string
+	handle func(*Server, *call) error
+	// bodyMax overrides the limit of the body, in bytes; 0 keeps the usual one.
+	bodyMax int64
+}
+
+const public = ""
+
+// New returns the handler of the whole interface.
+func New(o Options) http.Handler {
+	// JSON may need six bytes for one of the text (\u0000), and batches have their own limit.
+	s := &Server{Options: o, metrics: obs.NewHTTP(o.Registry), bodyMax: int64(6*o.MaxContentSize + 64<<10)}
+	router := mux.NewRouter()
+	router.UseEncodedPath()
+	for _, r := range routes() {
+		router.Handle(Prefix+r.path, s.wrap(r)).Methods(r.method)
+	}
+	router.NotFoundHandler = s.wrap(route{method: "any", path: "unknown", handle: func(*Server, *call) error {
+		return englog.Errorf(englog.CodeNotFound, "There is no such address.")
+	}})
+	router.MethodNotAllowedHandler = s.wrap(route{method: "any", path: "unknown", handle: func(*Server, *call) error {
+		return &statusError{http.StatusMethodNotAllowed, englog.Errorf(englog.CodeInvalid, "The address does not know this method.")}
+	}})
+	return router
+}
+
+// routes lists every operation; a test compares it with the OpenAPI document.
+func routes() []route {
+	return []route{
+		{method: "POST", path: "/auth/register", handle: (*Server).register},
+		{method: "POST", path: "/auth/login", handle: (*Server).login},
+		{method: "POST", path: "/auth/refresh", handle: (*Server).refresh},
+		{method: "POST", path: "/entries", scope: englog.ScopeWrite, handle: (*Server).createEntry},
+		{method: "GET", path: "/entries", scope: englog.ScopeRead, handle: (*Server).listEntries},
+		{method: "GET", path: "/entries/{id}", scope: englog.ScopeRead, handle: (*Server).readEntry},
+		{method: "PUT", path: "/entries/{id}", scope: englog.ScopeWrite, handle: (*Server).updateEntry},
+		{method: "DELETE", path: "/entries/{id}", scope: englog.ScopeWrite, handle: (*Server).deleteEntry},
+		{method: "GET", path: "/entries/{id}/tasks", scope: englog.ScopeRead, handle: (*Server).entryTasks},
+		{method: "GET", path: "/entries/{id}/insights", scope: englog.ScopeRead, handle: (*Server).entryInsights},
+	}
+}
