@@ -44,7 +44,7 @@ func prepare(t *testing.T, instance *v1alpha1.EngLogInstance) Input {
 	instance.UID = types.UID("00000000-0000-0000-0000-000000000001")
 	in := Input{
 		Instance: instance, Spec: instance.Resolve(),
-		World: &world.World{Instance: instance, Known: map[string]world.Known{blue: {Ordinal: 1}}},
+		World: &world.World{Instance: instance, Known: map[string]world.Known{blue: {Ordinal: 1}}, Routes: routesTo(v1alpha1.Green), Previews: previews()},
 		Cluster: Cluster{
 			OperatorNamespace: "englog-system", MonitoringNamespaces: []string{"monitoring"}, HTTPRoutes: true, Monitors: true,
 		},
@@ -63,6 +63,26 @@ func prepare(t *testing.T, instance *v1alpha1.EngLogInstance) Input {
 	}
 	in.Snapshots = map[string]revision.Snapshot{blue: stored, green: stored}
 	return in
+}
+
+// routesTo are live routes that show a color.
+func routesTo(color v1alpha1.Color) map[v1alpha1.ComponentName]world.Route {
+	all := map[v1alpha1.ComponentName]world.Route{}
+	for _, c := range world.Routed {
+		all[c] = world.Route{Exists: true, Color: color, Epoch: 7}
+	}
+	return all
+}
+
+// previews says that both colors' own Services exist.
+func previews() map[world.Slot]world.Endpoints {
+	all := map[world.Slot]world.Endpoints{}
+	for _, c := range world.Routed {
+		for _, color := range world.Colors {
+			all[world.Slot{Component: c, Color: color}] = world.Endpoints{}
+		}
+	}
+	return all
 }
 
 // ensures lists one of everything, in the order in which a plan asks for it.

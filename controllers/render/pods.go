@@ -77,9 +77,7 @@ func podTemplate(in Input, c v1alpha1.ComponentName, label string, args []string
 			NodeSelector:    spec.NodeSelector, Tolerations: spec.Tolerations, Affinity: spec.Affinity, PriorityClassName: spec.PriorityClassName,
 		},
 	}
-	for _, s := range in.Spec.Image.PullSecrets {
-		t.Spec.ImagePullSecrets = append(t.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: s.Name})
-	}
+	t.Spec.ImagePullSecrets = pullSecrets(in)
 	trustBundle(&t.Spec, in.Spec.Config.CABundle)
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
@@ -178,6 +176,14 @@ func spread(instance string, c v1alpha1.ComponentName, given []corev1.TopologySp
 		}
 	}
 	return constraints
+}
+
+func pullSecrets(in Input) []corev1.LocalObjectReference {
+	var all []corev1.LocalObjectReference
+	for _, s := range in.Spec.Image.PullSecrets {
+		all = append(all, corev1.LocalObjectReference{Name: s.Name})
+	}
+	return all
 }
 
 func serviceAccountName(in Input, c v1alpha1.ComponentName) string {

@@ -55,9 +55,6 @@ func controllerRevision(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, 
 }
 
 func (in Input) ordinal(name string) int64 {
-	if in.World == nil {
-		return 1
-	}
 	if known, ok := in.World.Known[name]; ok {
 		return known.Ordinal
 	}

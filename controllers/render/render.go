@@ -70,6 +70,9 @@ type Cluster struct {
 // Objects renders one child: usually one object, none when the spec does not want it.
 func Objects(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
 	in.Spec = in.Spec.WithDefaults()
+	if in.World == nil {
+		in.World = &world.World{}
+	}
 	function, ok := functions[e.Kind]
 	if !ok {
 		return nil, fmt.Errorf("no object is known for %q", e.Kind)
@@ -113,7 +116,7 @@ func (in Input) snapshot(name string) (revision.Snapshot, error) {
 // present says which Secret keys exist; nil while nothing is known.
 func (in Input) present() revision.Present {
 	if in.World == nil {
-		return nil
+		return nil // a snapshot can be made of a spec alone
 	}
 	return revision.Keys(in.World.Keys)
 }

@@ -1,11 +1,287 @@
 package render
 
 import (
-	"k8s.io/apimachinery/pkg/runtime"
+	"cmp"
+	"maps"
+	"strconv"
 
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1ac "sigs.k8s.io/gateway-api/applyconfiguration/apis/v1"
+
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
+	"github.com/garnizeh/englog-operator/controllers/world"
 )
 
-func routes(Input, plan.Ensure) ([]runtime.ApplyConfiguration, error) { return nil, nil }
+// routes leads the hosts of exposure to the live Services, or by weights to the colors. An Ingress holds all hosts, so that one certificate
+// covers them; it is rendered with the API. HTTPRoutes are one for each component.
+func routes(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
+	switch {
+	case in.Spec.Exposure.Type == v1alpha1.ExposureIngress && e.Component == v1alpha1.API:
+		return ingresses(in)
+	case in.Spec.Exposure.Type == v1alpha1.ExposureGateway && in.Cluster.HTTPRoutes:
+		return httpRoutes(in, e)
+	default:
+		return nil, nil
+	}
+}
 
-func monitoring(Input, plan.Ensure) ([]runtime.ApplyConfiguration, error) { return nil, nil }
+// leader is the color that a component's live Service shows; empty before the first installation has been switched on.
+func (in Input) leader(c v1alpha1.ComponentName) v1alpha1.Color {
+	return in.World.Routes[c].Color
+}
+
+// candidate is the color that is being verified, if there is one.
+func (in Input) candidate() v1alpha1.Color {
+	if c := in.Instance.Status.Candidate; c != nil {
+		return c.Color
+	}
+	return ""
+}
+
+func (in Input) frontend() bool { return in.Spec.Frontend.Mode != v1alpha1.ModeDisabled }
+
+// backend is one host or path with the component that answers for it.
+type backend struct {
+	host      v1alpha1.Hostname
+	path      string
+	component v1alpha1.ComponentName
+	// color is set where one color is meant, whether users are sent to it or not.
+	color v1alpha1.Color
+}
+
+// backends lists where each host leads. The preview host shows the candidate as users would see it: the pages, and the API below /api.
+func backends(in Input) []backend {
+	var all []backend
+	for _, h := range in.Spec.Exposure.Hosts {
+		all = append(all, backend{host: h, path: "/", component: v1alpha1.API})
+	}
+	if in.frontend() {
+		for _, h := range in.Spec.Exposure.FrontendHosts {
+			all = append(all, backend{host: h, path: "/", component: v1alpha1.Frontend})
+		}
+	}
+	if h, color := in.Spec.Exposure.PreviewHost, in.candidate(); h != "" && color != "" {
+		if in.frontend() {
+			all = append(all, backend{host: h, path: "/api", component: v1alpha1.API, color: color}, backend{host: h, path: "/", component: v1alpha1.Frontend, color: color})
+		} else {
+			all = append(all, backend{host: h, path: "/", component: v1alpha1.API, color: color})
+		}
+	}
+	return all
+}
+
+func serviceName(in Input, b backend) string {
+	if b.color != "" {
+		return plan.SlotName(in.Instance.Name, world.Slot{Component: b.component, Color: b.color})
+	}
+	return plan.LiveName(in.Instance.Name, b.component)
+}
+
+// ingresses are one Ingress, and what its class needs beside it.
+func ingresses(in Input) ([]runtime.ApplyConfiguration, error) {
+	if RouteProblem(&in.Spec) != "" {
+		return nil, nil // told in words as a refusal of the spec; a half of a route would be worse than none
+	}
+	class := classOf(in.Spec.Exposure.Ingress.ClassName)
+	annotations := maps.Clone(in.Spec.Exposure.Ingress.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	maps.Copy(annotations, certificateAnnotations(in.Spec.Exposure.TLS))
+	maps.Copy(annotations, class.annotations(in))
+	rules := make([]*networkingv1ac.IngressRuleApplyConfiguration, 0, len(backends(in)))
+	for _, b := range backends(in) {
+		path := class.path(in, b)
+		if n := len(rules); n > 0 && *rules[n-1].Host == string(b.host) {
+			rules[n-1].HTTP.WithPaths(path)
+			continue
+		}
+		rules = append(rules, networkingv1ac.IngressRule().WithHost(string(b.host)).WithHTTP(networkingv1ac.HTTPIngressRuleValue().WithPaths(path)))
+	}
+	spec := networkingv1ac.IngressSpec().WithRules(rules...)
+	if name := in.Spec.Exposure.Ingress.ClassName; name != "" {
+		spec.WithIngressClassName(name)
+	}
+	if tls := ingressTLS(in); tls != nil {
+		spec.WithTLS(tls)
+	}
+	main := networkingv1ac.Ingress(in.Instance.Name, in.Instance.Namespace).
+		WithLabels(Labels(in.Instance.Name, "")).WithAnnotations(annotations).WithOwnerReferences(in.owner()).WithSpec(spec)
+	return append(one(main), class.companions(in)...), nil
+}
+
+func ingressPath(path, service string, port *networkingv1ac.ServiceBackendPortApplyConfiguration) *networkingv1ac.HTTPIngressPathApplyConfiguration {
+	return networkingv1ac.HTTPIngressPath().WithPath(path).WithPathType(networkingv1.PathTypePrefix).WithBackend(
+		networkingv1ac.IngressBackend().WithService(networkingv1ac.IngressServiceBackend().WithName(service).WithPort(port)))
+}
+
+// certificateAnnotations ask cert-manager for the certificate.
+func certificateAnnotations(tls *v1alpha1.TLSSpec) map[string]string {
+	if tls.Type != v1alpha1.TLSCertManager || tls.CertManager == nil {
+		return nil
+	}
+	key := "cert-manager.io/cluster-issuer"
+	if tls.CertManager.IssuerRef.Kind == v1alpha1.IssuerKindIssuer {
+		key = "cert-manager.io/issuer"
+	}
+	return map[string]string{key: tls.CertManager.IssuerRef.Name}
+}
+
+func ingressTLS(in Input) *networkingv1ac.IngressTLSApplyConfiguration {
+	secret := ""
+	switch t := in.Spec.Exposure.TLS; t.Type {
+	case v1alpha1.TLSSecret:
+		secret = t.Secret.Name
+	case v1alpha1.TLSCertManager:
+		secret = cmp.Or(t.CertManager.SecretName, in.Instance.Name+"-tls")
+	case v1alpha1.TLSNone:
+		return nil
+	}
+	tls := networkingv1ac.IngressTLS().WithSecretName(secret)
+	for _, b := range backends(in) {
+		if n := len(tls.Hosts); n == 0 || tls.Hosts[n-1] != string(b.host) {
+			tls.WithHosts(string(b.host))
+		}
+	}
+	return tls
+}
+
+// httpRoutes are a component's HTTPRoute and, while a candidate is verified, the preview's.
+func httpRoutes(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
+	hosts := in.Spec.Exposure.Hosts
+	name := in.Instance.Name
+	if e.Component == v1alpha1.Frontend {
+		hosts, name = in.Spec.Exposure.FrontendHosts, plan.LiveName(name, e.Component)
+	}
+	var routes []runtime.ApplyConfiguration
+	refs := backendRefs(in, e)
+	if len(hosts) > 0 && len(refs) > 0 {
+		r := httpRoute(in, e.Component, name, hosts...).WithAnnotations(map[string]string{EpochKey: strconv.FormatInt(in.epoch(e), 10)})
+		r.Spec.WithRules(gatewayv1ac.HTTPRouteRule().WithBackendRefs(refs...))
+		routes = append(routes, r)
+	}
+	if e.Component == v1alpha1.API {
+		routes = append(routes, previewRoute(in)...)
+	}
+	return routes, nil
+}
+
+func httpRoute(in Input, c v1alpha1.ComponentName, name string, hosts ...v1alpha1.Hostname) *gatewayv1ac.HTTPRouteApplyConfiguration {
+	spec := gatewayv1ac.HTTPRouteSpec()
+	for _, p := range in.Spec.Exposure.Gateway.ParentRefs {
+		ref := gatewayv1ac.ParentReference().WithName(gatewayv1.ObjectName(p.Name))
+		if p.Namespace != "" {
+			ref.WithNamespace(gatewayv1.Namespace(p.Namespace))
+		}
+		if p.SectionName != "" {
+			ref.WithSectionName(gatewayv1.SectionName(p.SectionName))
+		}
+		spec.WithParentRefs(ref)
+	}
+	for _, h := range hosts {
+		spec.WithHostnames(gatewayv1.Hostname(h))
+	}
+	return gatewayv1ac.HTTPRoute(name, in.Instance.Namespace).
+		WithLabels(Labels(in.Instance.Name, string(c))).WithOwnerReferences(in.owner()).WithSpec(spec)
+}
+
+// ByWeights says whether HTTPRoutes carry the switch: both colors as backends, one with all the weight.
+func ByWeights(s *v1alpha1.EngLogInstanceSpec) bool {
+	return s.Exposure.Type == v1alpha1.ExposureGateway && s.Rollout.Traffic.Switch != v1alpha1.TrafficSwitchService
+}
+
+// backendRefs are the live Service, or both colors with all the weight on the one that leads. Before any color leads there is no backend.
+func backendRefs(in Input, e plan.Ensure) []*gatewayv1ac.HTTPBackendRefApplyConfiguration {
+	if !ByWeights(&in.Spec) {
+		return []*gatewayv1ac.HTTPBackendRefApplyConfiguration{backendRef(plan.LiveName(in.Instance.Name, e.Component))}
+	}
+	leader := cmp.Or(e.Color, in.leader(e.Component))
+	if leader == "" {
+		return nil
+	}
+	var refs []*gatewayv1ac.HTTPBackendRefApplyConfiguration
+	for _, color := range in.routable(e.Component, leader) {
+		refs = append(refs, backendRef(plan.SlotName(in.Instance.Name, world.Slot{Component: e.Component, Color: color})).WithWeight(weight(color == leader)))
+	}
+	return refs
+}
+
+// routable lists the colors that a weighted route may name: the leader, and the other one once its Service exists. A route to a Service that
+// is not there is refused as a whole by some controllers.
+func (in Input) routable(c v1alpha1.ComponentName, leader v1alpha1.Color) []v1alpha1.Color {
+	var colors []v1alpha1.Color
+	for _, color := range world.Colors {
+		if _, exists := in.World.Previews[world.Slot{Component: c, Color: color}]; exists || color == leader {
+			colors = append(colors, color)
+		}
+	}
+	return colors
+}
+
+func weight(leads bool) int32 {
+	if leads {
+		return 100
+	}
+	return 0
+}
+
+func backendRef(service string) *gatewayv1ac.HTTPBackendRefApplyConfiguration {
+	return gatewayv1ac.HTTPBackendRef().WithName(gatewayv1.ObjectName(service)).WithPort(servicePort)
+}
+
+// epoch is that of the switch which the route follows.
+func (in Input) epoch(e plan.Ensure) int64 {
+	if e.Epoch > 0 {
+		return e.Epoch
+	}
+	return in.World.Routes[e.Component].Epoch
+}
+
+// previewRoute is the preview host's, which exists while a candidate does.
+func previewRoute(in Input) []runtime.ApplyConfiguration {
+	var r *gatewayv1ac.HTTPRouteApplyConfiguration
+	for _, b := range backends(in) {
+		if b.color == "" {
+			continue
+		}
+		if r == nil {
+			r = httpRoute(in, "", in.Instance.Name+"-preview", b.host)
+		}
+		r.Spec.WithRules(gatewayv1ac.HTTPRouteRule().
+			WithMatches(gatewayv1ac.HTTPRouteMatch().WithPath(gatewayv1ac.HTTPPathMatch().WithType(gatewayv1.PathMatchPathPrefix).WithValue(b.path))).
+			WithBackendRefs(backendRef(serviceName(in, b))))
+	}
+	if r == nil {
+		return nil
+	}
+	return one(r)
+}
+
+// RouteProblem says what of a resolved spec's exposure cannot be rendered for its Ingress class, with the remedy; empty when all can.
+func RouteProblem(s *v1alpha1.EngLogInstanceSpec) string {
+	if s.Exposure.Type != v1alpha1.ExposureIngress {
+		return ""
+	}
+	name := s.Exposure.Ingress.ClassName
+	class := classOf(name)
+	if s.Exposure.RateLimit.Enforcement == v1alpha1.RateLimitApplicationAndIngress && !class.limits() {
+		return "spec.exposure.rateLimit.enforcement: ApplicationAndIngress is known for the classes " + limitingClasses + " and not for " + quoted(name) +
+			": set spec.exposure.ingress.className to one of them, or enforcement to Application"
+	}
+	if s.Exposure.HTTPSRedirect == v1alpha1.ModeEnabled && !class.redirects() {
+		return "spec.exposure.httpsRedirect: how class " + quoted(name) + " redirects to https is not known: set httpsRedirect to Disabled and, if the " +
+			"class has an annotation for it, add that to spec.exposure.ingress.annotations"
+	}
+	return ""
+}
+
+func quoted(class string) string {
+	if class == "" {
+		return "the cluster's default"
+	}
+	return strconv.Quote(class)
+}
