@@ -145,8 +145,8 @@ test-model: ## The model checker over the rollout planner
 	$(GOTEST) -timeout 15m ./test/model/...
 
 .PHONY: test-e2e
-test-e2e: ## One cutover under load on the real node (root on Linux)
-	$(GOTEST) -v -timeout 30m ./test/e2e/...
+test-e2e: ## The local cluster, and one cutover under load on it (root on Linux)
+	CLUSTER_E2E=1 $(GOTEST) -v -p 1 -timeout 30m ./hack/cluster ./test/e2e/...
 
 .PHONY: test-crash
 test-crash: ## Kill the operator in mid-cutover, KILLS times, on the real node (root on Linux)
