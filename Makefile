@@ -63,7 +63,7 @@ vet: ## Run go vet
 	go vet ./...
 
 .PHONY: lint
-lint: lint-go lint-api lint-workflows ## Run every linter
+lint: lint-go lint-api lint-workflows lint-shell ## Run every linter
 
 .PHONY: lint-go
 lint-go: ## Run golangci-lint over all packages
@@ -76,6 +76,11 @@ lint-api: ## Run the Kubernetes API linter over api/
 .PHONY: lint-workflows
 lint-workflows: ## Run actionlint over the workflows
 	$(TOOL) actionlint
+
+.PHONY: lint-shell
+lint-shell: ## Run shellcheck over the scripts, where it is installed
+	@if command -v shellcheck >/dev/null; then git grep -lIE '^#!.*sh$$' | xargs shellcheck && echo "shellcheck: no findings"; \
+	else echo "SKIPPED: shellcheck is not installed (the Debian package has the same name)"; fi
 
 .PHONY: lint-fix
 lint-fix: ## Run golangci-lint and apply the fixes it knows
