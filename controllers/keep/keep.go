@@ -44,7 +44,7 @@ func (k *Keeper) Keep(ctx context.Context, instance *v1alpha1.EngLogInstance, re
 	if err != nil {
 		return nil, err
 	}
-	return secret.Data[digestKey], k.stores(ctx, instance, references)
+	return secret.Data[digestKey], k.stores(ctx, instance)
 }
 
 // random is 32 bytes of entropy as text, so that they can be a variable, a file or a part of a URI.
@@ -108,9 +108,4 @@ func labelsOf(instance *v1alpha1.EngLogInstance) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name": "englog", "app.kubernetes.io/instance": instance.Name, "app.kubernetes.io/managed-by": "englog-operator",
 	}
-}
-
-// stores makes up the credentials of Managed stores.
-func (k *Keeper) stores(context.Context, *v1alpha1.EngLogInstance, []revision.Reference) error {
-	return nil
 }
