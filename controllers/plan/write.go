@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strings"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
@@ -136,5 +137,16 @@ func SnapshotName(instance, revision string) string { return instance + "-" + re
 // JobName is the name of a Job of one attempt of a revision: no two instances, revisions or attempts share one.
 func JobName(instance string, e Ensure) string {
 	name := map[Purpose]string{Expand: "migrate", Contract: "contract", WorkerCheck: "workercheck", UserCheck: "check-" + e.Check}[e.Purpose]
-	return fmt.Sprintf("%s-%s-%s-%d", instance, name, e.Revision, e.Attempt)
+	return shorten(fmt.Sprintf("%s-%s-%s-%d", instance, name, e.Revision, e.Attempt))
+}
+
+// shorten keeps a name within the 63 characters of a label, which Kubernetes makes of a Job's name. A digest of the whole keeps it unique.
+func shorten(name string) string {
+	const limit, tail = 63, 9
+	if len(name) <= limit {
+		return name
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // hash.Hash never fails
+	return fmt.Sprintf("%s-%08x", strings.TrimRight(name[:limit-tail], "-"), h.Sum32())
 }
