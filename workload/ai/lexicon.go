@@ -62,7 +62,7 @@ var (
 		svelte node django rails spring kubernetes docker helm terraform ansible aws gcp azure postgres postgresql mysql sqlite
 		redis kafka rabbitmq mongodb elasticsearch grafana prometheus opentelemetry nginx envoy istio linux git github gitlab
 		jenkins graphql grpc openai ollama jwt oauth tls dns http wasm webassembly pgbouncer clickhouse`)
-	stopWords = set(`a about above after again all also always am an and any are around as at back be because been before being
+	stopWords = set(`a todo fixme about above after again all also always am an and any are around as at back be because been before being
 		below between both but by came can come could day days did do does doing done down during each even every few first for
 		from further get gets getting go goes going got had has have having he her here hers him his how i if in into is it its
 		it's i'm i've just know last later let like little long look made make makes making many maybe me might more most much
