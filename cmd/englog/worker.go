@@ -5,7 +5,6 @@ import (
 	"time"
 
 	englog "github.com/garnizeh/englog-operator/workload"
-	"github.com/garnizeh/englog-operator/workload/ai"
 	"github.com/garnizeh/englog-operator/workload/config"
 	"github.com/garnizeh/englog-operator/workload/insight"
 	"github.com/garnizeh/englog-operator/workload/obs"
@@ -24,7 +23,12 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := insight.Handlers(s.Tasks(), ai.Builtin{}, englog.TaskKinds())
+	registry := obs.NewRegistry(run.Version, c.Identity.Revision, c.Identity.Color, c.Role)
+	router, err := newRouter(c.AI, s.Tasks(), log, registry)
+	if err != nil {
+		return nil, err
+	}
+	found, err := insight.Handlers(s.Tasks(), router, englog.TaskKinds())
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +41,6 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	registry := obs.NewRegistry(run.Version, c.Identity.Revision, c.Identity.Color, c.Role)
 	registry.MustRegister(queue.NewBacklog(s.Tasks()))
 	w, err := queue.New(queue.Options{Store: s.Tasks(), Transport: streams, Handlers: handlers, Owner: c.Identity.Pod,
 		Concurrency: c.WorkerConcurrency, Log: log, Registerer: registry})
@@ -56,9 +59,17 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 			}
 		})
 	}
+	weekly := func(ctx context.Context) {
+		every(ctx, time.Hour, func() {
+			monday := englog.DateOf(englog.SystemClock{}.Now(), time.UTC).Monday().Add(-7)
+			if _, err := s.Tasks().EnsureWeekly(ctx, monday.Time); err != nil && ctx.Err() == nil {
+				log.Warn("the weekly tasks were not made", "error", err)
+			}
+		})
+	}
 	return &run.App{Config: c, Log: log, Registry: registry, Drain: w.Drain,
 		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},
-		Background: []func(context.Context){work, purge, heartbeat(s, c, log)},
+		Background: []func(context.Context){work, weekly, purge, heartbeat(s, c, log)},
 		Levels:     levels(s),
 		Close: func() {
 			_ = client.Close()

@@ -307,6 +307,33 @@ func (s *Streams) Tidy(ctx context.Context) error {
 	return nil
 }
 
+// TryStreams sends one message through a stream of its own and back: whether this Redis, with our rights on it, could serve
+// as the queue.
+func (c *Client) TryStreams(ctx context.Context) error {
+	stream := c.key("probe", uuid.NewString())
+	defer c.rdb.Del(context.WithoutCancel(ctx), stream)
+	if err := c.rdb.XGroupCreateMkStream(ctx, stream, group, "0").Err(); err != nil {
+		return fmt.Errorf("making a consumer group: %w", err)
+	}
+	if err := c.rdb.XAdd(ctx, &redis.XAddArgs{Stream: stream, Values: []string{idField, "probe"}}).Err(); err != nil {
+		return fmt.Errorf("adding to a stream: %w", err)
+	}
+	got, err := c.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{Group: group, Consumer: "probe", Streams: []string{stream, ">"}, Count: 1, Block: -1}).Result()
+	if err != nil || len(got) != 1 || len(got[0].Messages) != 1 {
+		return fmt.Errorf("reading from a stream: %w", errors.Join(err, errors.New("the message did not come")))
+	}
+	_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.XAck(ctx, stream, group, got[0].Messages[0].ID)
+		p.XDel(ctx, stream, got[0].Messages[0].ID)
+		p.XAutoClaim(ctx, &redis.XAutoClaimArgs{Stream: stream, Group: group, Consumer: "probe", Start: "0-0"})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("acknowledging and reclaiming in a stream: %w", err)
+	}
+	return nil
+}
+
 // Leave forgets this consumer, unless it still has messages that others must reclaim, and closes its connection.
 func (s *Streams) Leave(ctx context.Context) error {
 	for _, stream := range s.all() {
