@@ -7,6 +7,7 @@ import (
 	"github.com/garnizeh/englog-operator/workload/api"
 	"github.com/garnizeh/englog-operator/workload/auth"
 	"github.com/garnizeh/englog-operator/workload/config"
+	"github.com/garnizeh/englog-operator/workload/mail"
 	"github.com/garnizeh/englog-operator/workload/obs"
 	"github.com/garnizeh/englog-operator/workload/queue"
 	"github.com/garnizeh/englog-operator/workload/redisx"
@@ -34,12 +35,21 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 	}
 	registry := obs.NewRegistry(run.Version, c.Identity.Revision, c.Identity.Color, c.Role)
 	limiter := redisx.NewLimiter(client)
+	router, err := newRouter(c.AI, s.Tasks(), log, registry)
+	if err != nil && c.Features.AdvancedAI {
+		log.Warn("entries cannot be drafted", "error", err)
+	}
 	kicker := queue.NewKicker(client, s.Tasks(), log)
-	accounts := auth.New(auth.Options{Store: s, Ring: ring, Passwords: passwords, Clock: englog.SystemClock{}, Throttle: limiter,
+	mailer, mailbox := newMailer(c)
+	accounts := auth.New(auth.Options{Store: s, Mailer: mailer, Ring: ring, Passwords: passwords, Clock: englog.SystemClock{}, Throttle: limiter,
 		SessionTimeout: c.Auth.SessionTimeout, Registration: c.Auth.Registration, BootstrapInvite: c.Auth.BootstrapInvite.Read, Log: log})
-	handler := api.New(api.Options{Accounts: accounts, Entries: s, Analysis: s.Tasks(), Kicker: kicker, Limiter: limiter,
+	options := api.Options{Accounts: accounts, Entries: s, Analysis: s.Tasks(), Numbers: s, Mailbox: mailbox, Features: api.Features(c.Features), Kicker: kicker, Limiter: limiter,
 		Clock: englog.SystemClock{}, Log: log, Registry: registry, Kinds: englog.EntryTaskKinds(), MaxContentSize: c.MaxContentSize,
-		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies})
+		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies}
+	if router != nil {
+		options.Generator = generator{router, s}
+	}
+	handler := api.New(options)
 	return &run.App{Config: c, Log: log, Handler: handler, Registry: registry,
 		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},
 		Background: []func(context.Context){kicker.Run, heartbeat(s, c, log)},
@@ -48,4 +58,17 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 			_ = client.Close()
 			s.Close()
 		}}, nil
+}
+
+// newMailer sends codes over SMTP where a host is set; in development they go to
+// a mailbox; elsewhere login codes are off.
+func newMailer(c config.Config) (auth.Mailer, *mail.Mailbox) {
+	switch {
+	case c.Mail.Host != "":
+		return mail.SMTP{Host: c.Mail.Host, Port: c.Mail.Port, Username: c.Mail.Username, From: c.Mail.From, Password: c.Mail.Password.Read}, nil
+	case c.Environment == config.Development:
+		box := &mail.Mailbox{}
+		return box, box
+	}
+	return nil, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -104,4 +105,119 @@ func (s *Server) entryInsights(c *call) error {
 		return err
 	}
 	return c.json(http.StatusOK, showAll(list, showInsight))
+}
+
+// rerunEntry analyses the present version of an entry again; all kinds unless
+// the body names some.
+func (s *Server) rerunEntry(c *call) error {
+	id, err := s.ownEntry(c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Kinds []string `json:"kinds"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	kinds := s.Kinds
+	if len(in.Kinds) > 0 {
+		kinds = nil
+	}
+	for i, name := range in.Kinds {
+		kind, err := englog.ParseKind(name)
+		if err != nil || kind == englog.KindWeeklyInsight || i >= len(englog.TaskKinds()) {
+			return englog.Invalid("kinds", "must list task kinds of entries, each once")
+		}
+		kinds = append(kinds, kind)
+	}
+	refs, err := s.Analysis.Rerun(c.ctx, c.actor.UserID, id, kinds, c.requestID)
+	if err != nil {
+		return err
+	}
+	s.Kicker.Kick(refs)
+	return c.json(http.StatusAccepted, map[string]int{"tasks": len(refs)})
+}
+
+// failedTasks lists what was given up, with its cause.
+func (s *Server) failedTasks(c *call) error {
+	q, err := newQueryReader(c.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	limit := q.int("limit", englog.DefaultPageSize, 1, englog.MaxPageSize)
+	if err := q.done(); err != nil {
+		return err
+	}
+	list, err := s.Analysis.Failed(c.ctx, c.actor.UserID, limit)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, showAll(list, showTask))
+}
+
+func (s *Server) retryTask(c *call) error {
+	id, err := c.pathID("id", "task")
+	if err != nil {
+		return err
+	}
+	refs, err := s.Analysis.RerunTask(c.ctx, c.actor.UserID, id)
+	if err != nil {
+		return err
+	}
+	if len(refs) == 0 {
+		return englog.NotFound("task that could be run again")
+	}
+	s.Kicker.Kick(refs)
+	return c.json(http.StatusAccepted, map[string]int{"tasks": len(refs)})
+}
+
+// listInsights lists what was found of one kind, the latest first.
+func (s *Server) listInsights(c *call) error {
+	q, err := newQueryReader(c.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	name, since := q.get("kind"), q.time("since")
+	limit := q.int("limit", englog.DefaultPageSize, 1, englog.MaxPageSize)
+	if name == "" {
+		name = string(englog.KindWeeklyInsight)
+	}
+	kind, err := englog.ParseKind(name)
+	if err != nil {
+		q.bad = append(q.bad, englog.FieldError{Field: "kind", Message: "must be a kind of task"})
+	}
+	if err := q.done(); err != nil {
+		return err
+	}
+	list, err := s.Analysis.InsightsOfUser(c.ctx, c.actor.UserID, kind, since, limit)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, showAll(list, showInsight))
+}
+
+// generate drafts an entry from a prompt; nothing is stored.
+func (s *Server) generate(c *call) error {
+	if !s.Features.AdvancedAI || s.Generator == nil {
+		return englog.Errorf(englog.CodeNotFound, "There is no such address.")
+	}
+	var in struct {
+		Prompt  string `json:"prompt"`
+		Context string `json:"context"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if n := utf8.RuneCountInString(in.Prompt); n < 3 || n > 2000 {
+		return englog.Invalid("prompt", "must have 3 to 2000 characters")
+	}
+	if utf8.RuneCountInString(in.Context) > 5000 {
+		return englog.Invalid("context", "must have at most 5000 characters")
+	}
+	draft, err := s.Generator.Generate(c.ctx, c.actor.UserID, in.Prompt, in.Context)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, draft)
 }

@@ -13,6 +13,7 @@ import (
 
 	englog "github.com/garnizeh/englog-operator/workload"
 	"github.com/garnizeh/englog-operator/workload/auth"
+	"github.com/garnizeh/englog-operator/workload/mail"
 	"github.com/garnizeh/englog-operator/workload/obs"
 )
 
@@ -47,6 +48,21 @@ type Kicker interface {
 	Kick(refs []englog.TaskRef)
 }
 
+// Generator drafts an entry from a prompt.
+type Generator interface {
+	Generate(ctx context.Context, user englog.UserID, prompt, about string) (Draft, error)
+}
+
+// Draft is an entry that a model proposes; its user decides whether to keep it.
+type Draft struct {
+	Title    string   `json:"title"`
+	Body     string   `json:"body"`
+	Kind     string   `json:"kind"`
+	Mood     int16    `json:"mood,omitempty"`
+	Tags     []string `json:"tags"`
+	Provider string   `json:"provider"`
+}
+
 // Limiter counts requests. Package redisx's Limiter is one.
 type Limiter interface {
 	Allow(ctx context.Context, key string, perSecond, burst int) (allowed bool, retryAfter time.Duration, degraded bool)
@@ -57,11 +73,17 @@ type Options struct {
 	Accounts *auth.Service
 	Entries  Entries
 	Analysis Analysis
+	Numbers  Numbers
 	Kicker   Kicker
 	Limiter  Limiter
 	Clock    englog.Clock
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	// Mailbox shows login codes in development; nil elsewhere.
+	Mailbox *mail.Mailbox
+	// Generator drafts entries; nil: there is none.
+	Generator Generator
+	Features  Features
 	// Kinds are the tasks that an entry version makes.
 	Kinds []englog.Kind
 	// MaxContentSize bounds body plus metadata of an entry, in bytes.
@@ -110,17 +132,51 @@ func New(o Options) http.Handler {
 }
 
 // routes lists every operation; a test compares it with the OpenAPI document.
+// Of two that fit a path the first is taken.
 func routes() []route {
+	read, write, account := englog.ScopeRead, englog.ScopeWrite, englog.ScopeAccount
 	return []route{
+		{method: "GET", path: "/capabilities", handle: (*Server).capabilities},
 		{method: "POST", path: "/auth/register", handle: (*Server).register},
 		{method: "POST", path: "/auth/login", handle: (*Server).login},
 		{method: "POST", path: "/auth/refresh", handle: (*Server).refresh},
-		{method: "POST", path: "/entries", scope: englog.ScopeWrite, handle: (*Server).createEntry},
-		{method: "GET", path: "/entries", scope: englog.ScopeRead, handle: (*Server).listEntries},
-		{method: "GET", path: "/entries/{id}", scope: englog.ScopeRead, handle: (*Server).readEntry},
-		{method: "PUT", path: "/entries/{id}", scope: englog.ScopeWrite, handle: (*Server).updateEntry},
-		{method: "DELETE", path: "/entries/{id}", scope: englog.ScopeWrite, handle: (*Server).deleteEntry},
-		{method: "GET", path: "/entries/{id}/tasks", scope: englog.ScopeRead, handle: (*Server).entryTasks},
-		{method: "GET", path: "/entries/{id}/insights", scope: englog.ScopeRead, handle: (*Server).entryInsights},
+		{method: "POST", path: "/auth/otp/request", handle: (*Server).requestCode},
+		{method: "POST", path: "/auth/otp/verify", handle: (*Server).verifyCode},
+		{method: "POST", path: "/auth/logout", scope: account, handle: (*Server).logout},
+		{method: "GET", path: "/auth/sessions", scope: account, handle: (*Server).listSessions},
+		{method: "DELETE", path: "/auth/sessions", scope: account, handle: (*Server).revokeSessions},
+		{method: "DELETE", path: "/auth/sessions/{id}", scope: account, handle: (*Server).revokeSession},
+		{method: "POST", path: "/auth/password", scope: account, handle: (*Server).changePassword},
+		{method: "GET", path: "/auth/tokens", scope: account, handle: (*Server).listTokens},
+		{method: "POST", path: "/auth/tokens", scope: account, handle: (*Server).createToken},
+		{method: "DELETE", path: "/auth/tokens/{id}", scope: account, handle: (*Server).deleteToken},
+		{method: "POST", path: "/auth/invites", scope: account, handle: (*Server).createInvite},
+		{method: "GET", path: "/auth/profile", scope: account, handle: (*Server).readProfile},
+		{method: "PATCH", path: "/auth/profile", scope: account, handle: (*Server).changeProfile},
+		{method: "POST", path: "/auth/account/deletion", scope: account, handle: (*Server).deleteAccount},
+		{method: "GET", path: "/dev/mailbox", handle: (*Server).mailbox},
+
+		{method: "POST", path: "/entries", scope: write, handle: (*Server).createEntry},
+		{method: "GET", path: "/entries", scope: read, handle: (*Server).listEntries},
+		{method: "POST", path: "/entries/batch", scope: write, handle: (*Server).createEntries, bodyMax: 16 << 20},
+		{method: "POST", path: "/entries/batch-delete", scope: write, handle: (*Server).deleteEntries},
+		{method: "GET", path: "/entries/on-this-day", scope: read, handle: (*Server).onThisDay},
+		{method: "GET", path: "/entries/{id}", scope: read, handle: (*Server).readEntry},
+		{method: "PUT", path: "/entries/{id}", scope: write, handle: (*Server).updateEntry},
+		{method: "DELETE", path: "/entries/{id}", scope: write, handle: (*Server).deleteEntry},
+		{method: "GET", path: "/entries/{id}/tasks", scope: read, handle: (*Server).entryTasks},
+		{method: "POST", path: "/entries/{id}/tasks", scope: write, handle: (*Server).rerunEntry},
+		{method: "GET", path: "/entries/{id}/insights", scope: read, handle: (*Server).entryInsights},
+
+		{method: "GET", path: "/tags", scope: read, handle: (*Server).listTags},
+		{method: "POST", path: "/tags/rename", scope: write, handle: (*Server).renameTag},
+		{method: "DELETE", path: "/tags/{tag}", scope: write, handle: (*Server).removeTag},
+		{method: "GET", path: "/stats", scope: read, handle: (*Server).stats},
+		{method: "GET", path: "/stats/heatmap", scope: read, handle: (*Server).heatmap},
+		{method: "GET", path: "/summaries/{kind}", scope: read, handle: (*Server).summary},
+		{method: "GET", path: "/insights", scope: read, handle: (*Server).listInsights},
+		{method: "GET", path: "/tasks/failed", scope: read, handle: (*Server).failedTasks},
+		{method: "POST", path: "/tasks/{id}/retry", scope: write, handle: (*Server).retryTask},
+		{method: "POST", path: "/ai/generate", scope: write, handle: (*Server).generate},
 	}
 }

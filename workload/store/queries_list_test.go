@@ -30,6 +30,8 @@ func allQueries() map[string]string {
 		"standingSQL": standingSQL, "sessionsSQL": sessionsSQL, "revokeSessionsSQL": revokeSessionsSQL,
 		"insertTokenSQL": insertTokenSQL, "tokensSQL": tokensSQL, "tokenSQL": tokenSQL, "deleteTokenSQL": deleteTokenSQL,
 		"touchTokenSQL": touchTokenSQL, "requestCodeSQL": requestCodeSQL, "useCodeSQL": useCodeSQL,
+		"tagCountsSQL": tagCountsSQL, "renameTagSQL": renameTagSQL, "removeTagSQL": removeTagSQL, "daysSQL": daysSQL,
+		"totalsSQL": totalsSQL, "kindCountsSQL": kindCountsSQL, "projectCountsSQL": projectCountsSQL, "onThisDaySQL": onThisDaySQL,
 	}
 	maps.Copy(all, taskQueries())
 	delete(all, "insertTasksSQL shifted") // a part: createEntrySQL holds it

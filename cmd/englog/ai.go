@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	englog "github.com/garnizeh/englog-operator/workload"
+	"github.com/garnizeh/englog-operator/workload/ai"
+	"github.com/garnizeh/englog-operator/workload/api"
+	"github.com/garnizeh/englog-operator/workload/auth"
+	"github.com/garnizeh/englog-operator/workload/config"
+	"github.com/garnizeh/englog-operator/workload/insight"
+	"github.com/garnizeh/englog-operator/workload/obs"
+)
+
+// newRouter asks the configured providers in their order.
+func newRouter(c config.AI, budget ai.Budget, log *slog.Logger, registry prometheus.Registerer) (*ai.Router, error) {
+	models := make([]ai.Model, 0, len(c.Providers))
+	for _, name := range c.Providers {
+		switch name {
+		case "openai":
+			models = append(models, ai.NewOpenAI(c.OpenAIBaseURL, c.OpenAIModel, c.OpenAIKey.Read, c.Timeout))
+		case "azureopenai":
+			models = append(models, ai.NewAzure(c.AzureEndpoint, c.AzureModel, c.AzureVersion, c.AzureKey.Read, c.Timeout))
+		case "ollama":
+			models = append(models, ai.NewOllama(c.OllamaEndpoint, c.OllamaModel, c.Timeout))
+		case "builtin":
+			models = append(models, ai.Builtin{})
+		default:
+			return nil, fmt.Errorf("AI_PROVIDERS: %q is not known", name)
+		}
+	}
+	return ai.NewRouter(ai.RouterOptions{Models: models, Budget: budget, DailyRequests: c.DailyRequests, Log: log, Registerer: registry})
+}
+
+// generator drafts entries for users who allow it.
+type generator struct {
+	router *ai.Router
+	users  auth.Store
+}
+
+func (g generator) Generate(ctx context.Context, user englog.UserID, prompt, about string) (api.Draft, error) {
+	u, err := g.users.User(ctx, user)
+	if err != nil {
+		return api.Draft{}, err
+	}
+	if !u.Preferences.AIEnabled {
+		return api.Draft{}, englog.Errorf(englog.CodeForbidden, "AI is switched off in your preferences.")
+	}
+	d, provider, err := insight.Generate(ctx, g.router, user, prompt, about, obs.RequestID(ctx))
+	return api.Draft{Title: d.Title, Body: d.Body, Kind: d.Kind, Mood: d.Mood, Tags: orEmpty(d.Tags), Provider: provider}, err
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
