@@ -183,8 +183,12 @@ func (p *Proxied) Ask(ctx context.Context, namespace, method string, to plan.Add
 
 // apiServerRefusal recognises an answer of the API server itself: nothing has been heard of the target then.
 func apiServerRefusal(a Answer) error {
+	if a.Revision != "" || a.Status < http.StatusBadRequest {
+		return nil
+	}
 	var status metav1.Status
-	if a.Revision != "" || a.Status < 400 || json.Unmarshal(a.Body, &status) != nil || status.Kind != "Status" {
+	_ = json.Unmarshal(a.Body, &status) // what is no JSON is not of the API server
+	if status.Kind != "Status" {
 		return nil
 	}
 	switch status.Reason {

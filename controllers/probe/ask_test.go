@@ -64,6 +64,7 @@ func TestEveryTryIsAFreshConnection(t *testing.T) {
 
 // balance is a TCP balancer that picks the backend when a connection is opened.
 func balance(t *testing.T, backend *atomic.Pointer[string]) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +176,7 @@ func TestProxied(t *testing.T) {
 	if err != nil || answer.Revision != "new" || path != "/api/v1/namespaces/shop/pods/p:8081/proxy/retire" || query != "x=1" || method != "POST" {
 		t.Errorf("%+v, %v from %s %s?%s", answer, err, method, path, query)
 	}
-	if answer, err := asker.Ask(t.Context(), "shop", http.MethodGet, plan.Address{Service: "demo-api", IP: "10.0.0.1", Port: 80, Path: "/health"}); err != nil || answer.Status != 500 {
+	if answer, err := asker.Ask(t.Context(), "shop", http.MethodGet, plan.Address{Service: "demo-api", IP: "10.0.0.1", Port: 80, Path: "/health"}); err != nil || answer.Status != http.StatusInternalServerError {
 		t.Errorf("the Service's own error became %+v, %v", answer, err)
 	}
 	for pod, want := range map[string]string{"gone": "does not exist", "dead": "cannot reach it", "mine": ErrBlind.Error()} {
@@ -248,7 +249,7 @@ func TestPrometheus(t *testing.T) {
 }
 
 func TestPrometheusThatIsAway(t *testing.T) {
-	for address, want := range map[string]string{"": "--prometheus-address", "http://127.0.0.1:1": "connection refused"} {
+	for address, want := range map[string]string{"": "--prometheus-url", "http://127.0.0.1:1": "connection refused"} {
 		r, err := New(Options{Prometheus: address})
 		if err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 // query makes one try of a query check. Whatever keeps Prometheus from answering with one number says nothing about the revision.
 func (r *Runner) query(ctx context.Context, p plan.Probe) outcome {
 	if r.options.Prometheus == "" {
-		return outcome{blind, "the operator knows no Prometheus: start it with --prometheus-address, or remove the check"}
+		return outcome{blind, "the operator knows no Prometheus: start it with --prometheus-url, or remove the check"}
 	}
 	answer, err := r.ask(ctx, p.Timeout, func(ctx context.Context) (Answer, error) { return r.instant(ctx, p.Query) })
 	if err != nil {

@@ -121,6 +121,7 @@ func (r *rig) want(t *testing.T, id string, result v1alpha1.CheckResult, success
 
 func TestPassesAfterSuccessesInARow(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a", "b")
 		r.set("a", says(200, "new"))
 		r.set("b", says(200, "new"))
@@ -142,6 +143,7 @@ func TestPassesAfterSuccessesInARow(t *testing.T) {
 
 func TestDelayAndInterval(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a")
 		p.Delay, p.Interval = 10*time.Second, 5*time.Second
 		r.set("a", says(200, "new"))
@@ -159,6 +161,7 @@ func TestDelayAndInterval(t *testing.T) {
 
 func TestFailuresCountInAllAndFailForGood(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a")
 		r.set("a", says(200, "new"))
 		r.Sync(demo, []plan.Probe{p})
@@ -186,6 +189,7 @@ func TestFailuresCountInAllAndFailForGood(t *testing.T) {
 
 func TestOnePodOfManyFailsTheTry(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a", "b")
 		p.Failures = 0
 		r.set("a", says(200, "new"))
@@ -216,6 +220,7 @@ func TestAnotherRevision(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
+				t.Helper()
 				p := ready()
 				p.Patient, p.Targets = c.patient, []plan.Address{{Service: "demo-api", IP: "10.96.0.1", Port: 80, Path: "/health"}}
 				r.set("demo-api", c.answer)
@@ -230,6 +235,7 @@ func TestAnotherRevision(t *testing.T) {
 // A flapping route: as long as the old revision answers now and then, the row of successes never gets long enough.
 func TestFlappingRouteDoesNotPass(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a")
 		p.Patient = true
 		var n int
@@ -250,6 +256,7 @@ func TestFlappingRouteDoesNotPass(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("gone")
 		r.Sync(demo, []plan.Probe{p})
 		r.pass(time.Minute)
@@ -265,6 +272,7 @@ func TestUnreachable(t *testing.T) {
 
 func TestUnreachableWithoutControlIsAFailure(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("gone")
 		p.Control = nil
 		r.Sync(demo, []plan.Probe{p})
@@ -275,6 +283,7 @@ func TestUnreachableWithoutControlIsAFailure(t *testing.T) {
 
 func TestBlindTriesCostNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a")
 		r.set("a", says(200, "new"))
 		r.Sync(demo, []plan.Probe{p})
@@ -290,6 +299,7 @@ func TestBlindTriesCostNothing(t *testing.T) {
 
 func TestTimeoutIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("slow")
 		p.Control, p.Timeout = nil, 2*time.Second
 		r.set("slow", says(200, "new"))
@@ -302,6 +312,7 @@ func TestTimeoutIsBounded(t *testing.T) {
 
 func TestNoTargetsYet(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		nobody, unplaced := ready(), ready("a")
 		nobody.ID, unplaced.Targets[0].IP = "nobody", ""
 		r.Sync(demo, []plan.Probe{nobody, unplaced})
@@ -313,6 +324,7 @@ func TestNoTargetsYet(t *testing.T) {
 
 func TestChangedTargetsStartAgainAndKeepFailures(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a", "b")
 		for _, pod := range []string{"a", "b", "c"} {
 			r.set(pod, says(200, "new"))
@@ -335,6 +347,7 @@ func TestChangedTargetsStartAgainAndKeepFailures(t *testing.T) {
 // A try that began before the targets changed must not count for the new ones.
 func TestTryOfAnEarlierEditionIsNotCounted(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a")
 		p.Successes = 1
 		r.set("a", says(200, "new"))
@@ -351,6 +364,7 @@ func TestTryOfAnEarlierEditionIsNotCounted(t *testing.T) {
 
 func TestUnlistedChecksStop(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		p := ready("a")
 		r.set("a", says(200, "new"))
 		r.Sync(demo, []plan.Probe{p})
@@ -361,14 +375,15 @@ func TestUnlistedChecksStop(t *testing.T) {
 		if heard, found := r.heard(), r.Findings(demo); len(heard) != 0 || len(found) != 0 {
 			t.Errorf("after the stop: asked %v, found %v", heard, found)
 		}
-		if len(r.Runner.checks) != 0 {
-			t.Errorf("%d instances are still remembered", len(r.Runner.checks))
+		if len(r.checks) != 0 {
+			t.Errorf("%d instances are still remembered", len(r.checks))
 		}
 	})
 }
 
 func TestRequestsAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		r.takes = 500 * time.Millisecond
 		for i := range 40 {
 			pods := make([]string, 30)
@@ -427,6 +442,7 @@ func notice(retire bool, pods ...string) []plan.Notice {
 
 func TestNoticesGoOutOncePerState(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		r.set("a", says(204, ""))
 		for range 5 {
 			r.Notify(demo, notice(true, "a"))
@@ -451,6 +467,7 @@ func TestNoticesGoOutOncePerState(t *testing.T) {
 
 func TestNoticesAreRetriedAndDropped(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		for range 5 {
 			r.Notify(demo, notice(true, "deaf"))
 			r.pass(10 * time.Second)
@@ -464,6 +481,7 @@ func TestNoticesAreRetriedAndDropped(t *testing.T) {
 // The last word wins, whatever is still on its way.
 func TestNoticesOfOnePodDoNotOvertakeEachOther(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		var told []string
 		r.set("a", func(method string) (Answer, error) {
 			told = append(told, method)
@@ -484,6 +502,7 @@ func TestNoticesOfOnePodDoNotOvertakeEachOther(t *testing.T) {
 
 func TestTwentyPodsAreToldAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
 		var pods []string
 		for i := range 20 {
 			pods = append(pods, fmt.Sprint("p", i))

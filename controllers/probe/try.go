@@ -57,21 +57,23 @@ func (r *Runner) askAll(ctx context.Context, namespace string, p plan.Probe) ([]
 	group.SetLimit(maxTogether)
 	for i, target := range p.Targets {
 		group.Go(func() error {
-			if target.Host == "" && target.IP == "" {
-				outcomes[i] = outcome{pending, nameOf(target) + " has no address yet"}
-				return nil
-			}
-			answer, err := r.get(ctx, namespace, p, target)
-			if err != nil {
-				misses[i] = &miss{target, err}
-				return nil
-			}
-			outcomes[i] = judge(p, target, answer)
+			outcomes[i], misses[i] = r.askOne(ctx, namespace, p, target)
 			return nil
 		})
 	}
 	_ = group.Wait() // no function of the group returns an error
 	return outcomes, slices.MaxFunc(misses, func(a, b *miss) int { return rank(a) - rank(b) })
+}
+
+func (r *Runner) askOne(ctx context.Context, namespace string, p plan.Probe, target plan.Address) (outcome, *miss) {
+	if target.Host == "" && target.IP == "" {
+		return outcome{pending, nameOf(target) + " has no address yet"}, nil
+	}
+	answer, err := r.get(ctx, namespace, p, target)
+	if err != nil {
+		return outcome{}, &miss{target, err}
+	}
+	return judge(p, target, answer), nil
 }
 
 // rank prefers any miss over none, and one that says that nothing can be seen at all.
