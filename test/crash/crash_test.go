@@ -116,6 +116,7 @@ func TestNobodyNoticesADisturbedCutover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer stage.Close()
 	if err := stage.Install(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type Stage struct {
 	options  Options
 	show     Show
 	database string // URI of the instance's database
+	unlock   func()
 }
 
 // Raise brings the cluster up, builds and loads the images and deploys the operator. All of it is quick when it has been
@@ -37,6 +38,9 @@ func Raise(ctx context.Context, o Options, show Show) (*Stage, error) {
 		return nil, fmt.Errorf("making a place for the builds: %w", err)
 	}
 	s := &Stage{options: o, show: show}
+	if s.unlock, err = alone(ctx, show); err != nil {
+		return nil, err
+	}
 	err = s.phase("Local Kubernetes cluster", func() (err error) {
 		s.Cluster, err = clusterUp(ctx, o.Root, bin)
 		return err
@@ -49,6 +53,9 @@ func Raise(ctx context.Context, o Options, show Show) (*Stage, error) {
 	}
 	return s, nil
 }
+
+// Close lets other demos and tests have the cluster.
+func (s *Stage) Close() { s.unlock() }
 
 func (s *Stage) deploy(ctx context.Context, bin string) error {
 	programs := []program{service(VersionOld, ""), service(VersionNew, "nextrelease"), operator()}
