@@ -45,7 +45,7 @@ func (plain) companions(Input) []runtime.ApplyConfiguration { return nil }
 func (plain) limits() bool                                  { return false }
 func (plain) redirects() bool                               { return false }
 func (plain) path(in Input, b backend) *networkingv1ac.HTTPIngressPathApplyConfiguration {
-	return ingressPath(b.path, serviceName(in, b), networkingv1ac.ServiceBackendPort().WithName(httpName))
+	return ingressPath(b.path, serviceName(in, b), networkingv1ac.ServiceBackendPort().WithNumber(servicePort))
 }
 
 func redirect(in Input) bool { return in.Spec.Exposure.HTTPSRedirect == v1alpha1.ModeEnabled }

@@ -25,6 +25,12 @@ const (
 	green = "gggggggggg"
 )
 
+// secretKeys are what the Secrets of an instance hold; of other instances nothing is known.
+var secretKeys = map[string]map[string]bool{"englog": {
+	"englog-secrets/DB_PASSWORD": true, "englog-secrets/REDIS_URL": true, "englog-secrets/JWT_SECRET": true, "englog-secrets/SESSION_KEY": true,
+	"englog-secrets/OPENAI_API_KEY": true, "englog-secrets/AZURE_API_KEY": true,
+}}
+
 // load reads an instance and renders it as a reconcile would: the snapshot goes through its stored form.
 func load(t *testing.T, name string) Input {
 	t.Helper()
@@ -48,6 +54,9 @@ func prepare(t *testing.T, instance *v1alpha1.EngLogInstance) Input {
 		Cluster: Cluster{
 			OperatorNamespace: "englog-system", MonitoringNamespaces: []string{"monitoring"}, HTTPRoutes: true, Monitors: true,
 		},
+	}
+	if keys, ok := secretKeys[instance.Name]; ok {
+		in.World.Keys = keys
 	}
 	s, err := NewSnapshot(in)
 	if err != nil {
