@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -59,7 +60,9 @@ func (h *health) checkStores(ctx context.Context, c config.Config, needsRedis bo
 	h.note("database", err)
 	client, err := openRedis(c)
 	if err == nil {
-		err = client.Ping(ctx)
+		if err = client.Ping(ctx); err == nil && needsRedis {
+			h.note("queue", client.TryStreams(ctx))
+		}
 		_ = client.Close()
 	}
 	switch {
@@ -71,9 +74,21 @@ func (h *health) checkStores(ctx context.Context, c config.Config, needsRedis bo
 		h.Checks["redis"] = "ok"
 	}
 	if needsRedis {
-		for _, provider := range c.AI.Providers {
-			h.Checks["ai."+provider] = "configured"
-		}
+		h.reportAI(ctx, c)
+	}
+}
+
+// reportAI says of each provider whether it can be reached, and asks nothing that costs.
+func (h *health) reportAI(ctx context.Context, c config.Config) {
+	router, err := newRouter(c.AI, nil, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		h.Checks["ai"] = err.Error()
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	for provider, state := range router.Report(ctx) {
+		h.Checks["ai."+provider] = state
 	}
 }
 
