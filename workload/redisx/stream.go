@@ -34,7 +34,7 @@ type Streams struct {
 	normal   []string
 	turn     int
 	busy     int  // streams that gave messages in the last read
-	hurried  bool // the last read saw the high lane in use
+	hurried  bool // the high lane is in use
 }
 
 // Streams returns the transport of one worker. The consumer's name must be unique among live processes; kinds are what
@@ -171,6 +171,7 @@ func (s *Streams) Receive(ctx context.Context, max int, wait time.Duration) (got
 		if got, err = s.read(ctx, first, max, -1); err == nil && len(got) > 0 {
 			return got, false, nil
 		}
+		s.hurried = false
 	}
 	if err == nil {
 		got, err = s.read(ctx, s.all(), max, wait)
@@ -194,13 +195,13 @@ func (s *Streams) read(ctx context.Context, streams []string, max int, wait time
 	result, err := s.reader.XReadGroup(ctx, &redis.XReadGroupArgs{Group: group, Consumer: s.consumer, Streams: args,
 		Count: int64(1 + (max-1)/s.busy), Block: wait}).Result()
 	if errors.Is(err, redis.Nil) {
-		s.busy, s.hurried = 1, false
+		s.busy = 1
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.busy, s.hurried = len(result), false
+	s.busy = len(result)
 	var got []englog.Delivery
 	for _, stream := range result {
 		s.hurried = s.hurried || strings.HasSuffix(stream.Stream, ":"+laneHigh)
