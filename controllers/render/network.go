@@ -29,7 +29,7 @@ func networkPolicies(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, err
 	}
 	jobs := metav1ac.LabelSelector().WithMatchLabels(map[string]string{InstanceLabel: in.Instance.Name}).WithMatchExpressions(
 		metav1ac.LabelSelectorRequirement().WithKey(ComponentLabel).WithOperator(metav1.LabelSelectorOpIn).WithValues(migrateComponent, checkComponent))
-	j, err := networkPolicy(in, in.Instance.Name+"-jobs", "", jobs, networkingv1.NetworkPolicySpec{Egress: egress(in, v1alpha1.Worker)})
+	j, err := networkPolicy(in, in.Instance.Name+"-jobs", "", jobs, networkingv1.NetworkPolicySpec{Egress: append(egress(in, v1alpha1.Worker), checked(in))})
 	return append(p, j...), err
 }
 
@@ -48,6 +48,13 @@ func networkPolicy(
 
 func policySpec(in Input, c v1alpha1.ComponentName) networkingv1.NetworkPolicySpec {
 	return networkingv1.NetworkPolicySpec{Ingress: ingress(in, c), Egress: egress(in, c)}
+}
+
+// checked lets a check's Job ask the instance itself.
+func checked(in Input) networkingv1.NetworkPolicyEgressRule {
+	return networkingv1.NetworkPolicyEgressRule{Ports: tcp(in.Spec.Config.Port), To: []networkingv1.NetworkPolicyPeer{
+		pods(selector(in.Instance.Name, string(v1alpha1.API), "")), pods(selector(in.Instance.Name, string(v1alpha1.Frontend), "")),
+	}}
 }
 
 // ingress opens the service port to everybody or to named peers, and the admin port to those who probe and scrape.
@@ -70,7 +77,7 @@ func ingress(in Input, c v1alpha1.ComponentName) []networkingv1.NetworkPolicyIng
 	return rules
 }
 
-// serviceIngress opens the service port. In Strict mode only the instance's own frontend, and the operator's checks, are let in unnamed.
+// serviceIngress opens the service port. In Strict mode only the instance's own frontend and checks, and the operator, are let in unnamed.
 func serviceIngress(in Input, c v1alpha1.ComponentName) []networkingv1.NetworkPolicyIngressRule {
 	rule := networkingv1.NetworkPolicyIngressRule{Ports: tcp(in.Spec.Config.Port)}
 	if in.Spec.NetworkPolicy.Mode != v1alpha1.NetworkPolicyStrict {
@@ -79,11 +86,9 @@ func serviceIngress(in Input, c v1alpha1.ComponentName) []networkingv1.NetworkPo
 	if c == v1alpha1.API {
 		rule.From = append(rule.From, pods(selector(in.Instance.Name, string(v1alpha1.Frontend), "")))
 	}
+	rule.From = append(rule.From, pods(selector(in.Instance.Name, checkComponent, "")))
 	if ns := in.Cluster.OperatorNamespace; ns != "" {
 		rule.From = append(rule.From, namespace(ns))
-	}
-	if len(rule.From) == 0 {
-		return nil // a rule without peers would let everybody in
 	}
 	return []networkingv1.NetworkPolicyIngressRule{rule}
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strconv"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -142,12 +143,23 @@ func ingressTLS(in Input) *networkingv1ac.IngressTLSApplyConfiguration {
 		return nil
 	}
 	tls := networkingv1ac.IngressTLS().WithSecretName(secret)
-	for _, b := range backends(in) {
-		if n := len(tls.Hosts); n == 0 || tls.Hosts[n-1] != string(b.host) {
-			tls.WithHosts(string(b.host))
-		}
+	for _, h := range certified(in) {
+		tls.WithHosts(string(h))
 	}
 	return tls
+}
+
+// certified lists the hosts of the certificate. The preview's is always one of them: a certificate that came and went with each candidate would
+// be made anew in every rollout.
+func certified(in Input) []v1alpha1.Hostname {
+	hosts := slices.Clone(in.Spec.Exposure.Hosts)
+	if in.frontend() {
+		hosts = append(hosts, in.Spec.Exposure.FrontendHosts...)
+	}
+	if h := in.Spec.Exposure.PreviewHost; h != "" {
+		hosts = append(hosts, h)
+	}
+	return hosts
 }
 
 // httpRoutes are a component's HTTPRoute and, while a candidate is verified, the preview's.
