@@ -11,13 +11,7 @@ import (
 	"github.com/garnizeh/englog-operator/controllers/revision"
 )
 
-const (
-	adminPort = 8081
-	// reserved connections are for what runs beside the components: a migration needs one to work and one to hold its lock.
-	reserved = 2
-	// leastPool is the smallest pool that a pod can work with.
-	leastPool = 2
-)
+const adminPort = 8081
 
 // environment is the non-secret environment of a revision, the same for all components. What a Secret gives is not in it.
 func environment(in Input, given map[string]bool) map[string]string {
@@ -54,7 +48,7 @@ func serviceEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 // databaseEnvironment says all that the Secret may leave open. The service prefers a URI, and what the URI says.
 func databaseEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 	env := map[string]string{
-		"DB_MAX_CONNS": number(Connections(s)),
+		"DB_MAX_CONNS": number(revision.Connections(s)),
 		"DB_TIMEOUT":   duration(s.Database.TimeoutSeconds),
 	}
 	e := s.Database.External
@@ -69,33 +63,6 @@ func databaseEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 	}[e.TLS.Mode]
 	env["DATABASE_POOLING"] = lower(e.Pooling)
 	return env
-}
-
-// Connections is the size of one pod's pool (X11): the budget without what is reserved, shared by the most pods that the spec lets both
-// colors run, within what one pod may have.
-func Connections(s *v1alpha1.EngLogInstanceSpec) int32 {
-	pods := 2 * (most(s.API.Replicas, s.API.Autoscaling) + most(s.Worker.Replicas, workerBounds(s.Worker)))
-	share := (s.Database.MaxConnections - reserved) / max(pods, 1)
-	return min(max(share, leastPool), s.Database.MaxConnectionsPerPod)
-}
-
-// MaxPods is how many pods of API and workers together one color may run with pools of this size.
-func MaxPods(s *v1alpha1.EngLogInstanceSpec, connections int32) int32 {
-	return max((s.Database.MaxConnections-reserved)/max(connections, 1)/2, 1)
-}
-
-func workerBounds(w *v1alpha1.WorkerSpec) *v1alpha1.AutoscalingSpec {
-	if w.Autoscaling == nil {
-		return nil
-	}
-	return &w.Autoscaling.AutoscalingSpec
-}
-
-func most(replicas int32, bounds *v1alpha1.AutoscalingSpec) int32 {
-	if bounds != nil {
-		return bounds.MaxReplicas
-	}
-	return max(replicas, 1)
 }
 
 func cacheEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {

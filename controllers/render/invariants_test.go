@@ -2,7 +2,6 @@ package render
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -234,35 +233,6 @@ func TestRenderingIsDeterministic(t *testing.T) {
 				t.Fatalf("%s differs from one time to the next:\n%s", name, firstDifference(out, first))
 			}
 		}
-	}
-}
-
-// X11: whatever the spec, both colors at their largest stay within the connection budget, unless even the smallest pools do not fit: then
-// MaxPods says how many pods do.
-func TestConnectionBudget(t *testing.T) {
-	for _, c := range []struct {
-		budget, perPod, api, worker, want, pods int32
-	}{
-		{90, 25, 1, 1, 22, 2},   // development: all of it shared by four pods
-		{90, 25, 20, 2, 2, 22},  // production's defaults just fit
-		{90, 25, 40, 10, 2, 22}, // too many pods: the pool stays workable and the pods are capped
-		{1000, 25, 3, 2, 25, 19},
-		{500, 10, 4, 4, 10, 24},
-		{10, 2, 1, 1, 2, 2},
-	} {
-		t.Run(fmt.Sprintf("X11 %v", c), func(t *testing.T) {
-			spec := v1alpha1.EngLogInstanceSpec{Database: v1alpha1.DatabaseSpec{MaxConnections: c.budget, MaxConnectionsPerPod: c.perPod}}
-			spec.API = &v1alpha1.APISpec{Autoscaling: &v1alpha1.AutoscalingSpec{MaxReplicas: c.api}}
-			spec.Worker = &v1alpha1.WorkerSpec{ComponentSpec: v1alpha1.ComponentSpec{Replicas: c.worker}}
-			pool := Connections(&spec)
-			pods := MaxPods(&spec, pool)
-			if pool != c.want || pods != c.pods {
-				t.Errorf("got pools of %d for %d pods, want %d for %d", pool, pods, c.want, c.pods)
-			}
-			if total := 2*pods*pool + reserved; total > c.budget {
-				t.Errorf("both colors could open %d of %d connections", total, c.budget)
-			}
-		})
 	}
 }
 

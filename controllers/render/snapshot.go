@@ -18,7 +18,7 @@ func NewSnapshot(in Input) (revision.Snapshot, error) {
 		Config:      environment(in, givenBy(references)),
 		Templates:   map[v1alpha1.ComponentName]corev1.PodTemplateSpec{},
 		Jobs:        map[string]corev1.PodTemplateSpec{},
-		Connections: Connections(&in.Spec),
+		Connections: revision.Connections(&in.Spec),
 	}
 	for _, c := range world.Components {
 		s.Templates[c] = componentTemplate(in, c, forComponent(references, c))
