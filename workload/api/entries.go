@@ -20,7 +20,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b
 
 // sendBuilt answers with what build appends to a reused buffer.
 func (c *call) sendBuilt(status int, build func([]byte) []byte) error {
-	p := buffers.Get().(*[]byte)
+	p := buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool makes nothing else
 	*p = build((*p)[:0])
 	err := c.send(status, *p)
 	if cap(*p) <= 256<<10 {

@@ -122,6 +122,7 @@ func New(o Options) http.Handler {
 	for _, r := range routes() {
 		router.Handle(Prefix+r.path, s.wrap(r)).Methods(r.method)
 	}
+	serveDocs(router)
 	router.NotFoundHandler = s.wrap(route{method: "any", path: "unknown", handle: func(*Server, *call) error {
 		return englog.Errorf(englog.CodeNotFound, "There is no such address.")
 	}})
