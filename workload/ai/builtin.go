@@ -209,7 +209,7 @@ func builtinTags(r Request) (object, float32) {
 		}
 	}
 	for _, theme := range themesOf(subjectText(r.Subject), 2) {
-		add(theme["name"].(string))
+		add(theme["name"].(string)) //nolint:forcetypeassert // made a few lines up
 	}
 	for _, k := range keywords(list, 3) {
 		add(k.word)
@@ -246,7 +246,7 @@ func builtinDraft(r Request) (object, float32) {
 		fmt.Fprintf(&body, "\n## Context\n\n%s\n", strings.TrimSpace(r.Subject.Body))
 	}
 	sentiment, _ := builtinSentiment(Request{Subject: englog.Subject{Body: r.Prompt}})
-	mood := int(math.Round(5.5 + 4.5*sentiment["score"].(float64)))
+	mood := int(math.Round(5.5 + 4.5*sentiment["score"].(float64))) //nolint:forcetypeassert // made by builtinSentiment
 	r.Subject.Title, r.Subject.Body = title, r.Prompt
 	tags, _ := builtinTags(r)
 	return object{"title": title, "body": body.String(), "kind": "note", "mood": mood, "tags": tags["tags"]}, 0.4

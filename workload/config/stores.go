@@ -139,10 +139,14 @@ func (r Redis) URL() (string, error) {
 // Password returns the password as it is now; empty if the URL has it.
 func (r Redis) Password() (string, error) { return r.password.Read() }
 
-// String and GoString hide the credentials, which fmt would reach otherwise.
-func (Database) String() string   { return "[database]" }
+// String hides the credentials, which fmt would reach otherwise.
+func (Database) String() string { return "[database]" }
+
+// GoString hides them from %#v.
 func (Database) GoString() string { return "[database]" }
 
-// String and GoString hide the credentials, which fmt would reach otherwise.
-func (Redis) String() string   { return "[redis]" }
+// String hides the credentials, which fmt would reach otherwise.
+func (Redis) String() string { return "[redis]" }
+
+// GoString hides them from %#v.
 func (Redis) GoString() string { return "[redis]" }

@@ -43,6 +43,7 @@ func (s *state) track(_ net.Conn, to http.ConnState) {
 			s.gone = make(chan struct{})
 			s.mu.Unlock()
 		}
+	default: // active or idle: it is counted
 	}
 }
 

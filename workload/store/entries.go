@@ -64,7 +64,7 @@ func keyPart(offset int) string {
 	for i := range n {
 		n[i] = offset + i + 1
 	}
-	return fmt.Sprintf(insertKeyPart, n...)
+	return fmt.Sprintf(insertKeyPart, n...) //nolint:staticcheck // seven verbs, seven numbers
 }
 
 // CreateEntry stores a new entry with its tasks, and with a key also the answer

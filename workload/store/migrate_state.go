@@ -56,7 +56,7 @@ func (m *Migrator) read(ctx context.Context) (schemaState, error) {
 }
 
 func (m *Migrator) appliedVersions(ctx context.Context, phase Phase) (map[int64]bool, error) {
-	rows, err := m.db.QueryContext(ctx, "SELECT version_id FROM "+versionTable(phase)+" WHERE version_id > 0 AND is_applied")
+	rows, err := m.db.QueryContext(ctx, "SELECT version_id FROM "+versionTable(phase)+" WHERE version_id > 0 AND is_applied") //nolint:gosec // one of two constants
 	if state, _ := sqlState(err); state == stateUndefinedTable {
 		return nil, nil
 	}

@@ -111,7 +111,7 @@ func ofPhase(all []migration, phase Phase) (some []migration) {
 func Level() int64 {
 	all, err := loadMigrations(migrationFiles)
 	if err != nil {
-		panic(err) // a test loads the same files
+		panic(err) //nolint:forbidigo // embedded files, and a test loads the same
 	}
 	expand := ofPhase(all, Expand)
 	return expand[len(expand)-1].version

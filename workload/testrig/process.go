@@ -94,7 +94,7 @@ func freePort() (int, error) {
 		return 0, fmt.Errorf("testrig: find a free port: %w", err)
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return l.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // the listener is a TCP listener
 }
 
 // tail returns the end of a log file, for error messages.

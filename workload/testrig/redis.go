@@ -58,7 +58,7 @@ func (r *Redis) Start() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("testrig: redis-server does not answer: %v\n%s", err, tail(filepath.Join(r.Dir, "redis.log")))
+			return fmt.Errorf("testrig: redis-server does not answer: %w\n%s", err, tail(filepath.Join(r.Dir, "redis.log")))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

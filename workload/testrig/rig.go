@@ -20,6 +20,11 @@ var shared struct {
 //	func TestMain(m *testing.M) { testrig.Main(m) }
 func Main(m *testing.M) {
 	code := m.Run()
+	closeShared()
+	os.Exit(code)
+}
+
+func closeShared() {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.postgres != nil {
@@ -28,7 +33,6 @@ func Main(m *testing.M) {
 	if shared.redis != nil {
 		shared.redis.Close()
 	}
-	os.Exit(code)
 }
 
 // SharedPostgres is the cluster of this test process. Tests that stop or

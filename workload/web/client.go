@@ -40,7 +40,7 @@ func (s *Site) call(r *http.Request, method, path, token string, body, answer an
 	if err != nil {
 		return fmt.Errorf("calling the API: %w", err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("reading the API's answer: %w", err)

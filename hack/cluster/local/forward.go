@@ -168,5 +168,5 @@ func (c *Cluster) resolve(ctx context.Context, target string) (string, error) {
 			return net.JoinHostPort(s.Spec.ClusterIP, strconv.Itoa(p.Port)), nil
 		}
 	}
-	return "", fmt.Errorf("Service %s has no port %s", host, port)
+	return "", fmt.Errorf("no port %s in Service %s", port, host)
 }

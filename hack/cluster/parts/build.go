@@ -128,7 +128,7 @@ func link(p Part, dir string) error {
 }
 
 // prune removes the oldest builds of a part. Failing to is no reason to fail: the part is built.
-func (s Store) prune(p Part, keep string) {
+func (Store) prune(keep string) {
 	entries, _ := os.ReadDir(filepath.Dir(keep))
 	type build struct {
 		path string

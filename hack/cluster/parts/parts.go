@@ -90,7 +90,7 @@ func (s Store) Ensure(ctx context.Context, p Part) (string, error) {
 	if err := s.build(ctx, p, dir); err != nil {
 		return "", fmt.Errorf("build %s: %w", p.Name, err)
 	}
-	s.prune(p, dir)
+	s.prune(dir)
 	return dir, nil
 }
 

@@ -101,7 +101,7 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store.prune(part, filepath.Join(store.Cache, part.Name, "d"))
+	store.prune(filepath.Join(store.Cache, part.Name, "d"))
 	entries, err := os.ReadDir(filepath.Join(store.Cache, part.Name))
 	if err != nil || len(entries) != kept || entries[0].Name() != "b" {
 		t.Errorf("left %v, %v; want b, c, d", entries, err)

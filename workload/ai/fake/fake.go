@@ -240,8 +240,9 @@ func content(mode Mode, schema map[string]any) string {
 		return "<think>{hmm}</think>Here you are:\n```json\n" + text[:len(text)-1] + ",}\n```\nAnything else?"
 	case Hostile:
 		return text[:len(text)-1] + `,"visibility":"public","__proto__":{"admin":true}}`
+	default:
+		return text
 	}
-	return text
 }
 
 // fill makes a value of a schema's shape.

@@ -41,7 +41,7 @@ func serve(options testrig.PostgresOptions) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("export DATABASE_URL='%s'\nexport REDIS_URL='%s'\n", url, r.URL())
+	fmt.Fprintf(os.Stdout, "export DATABASE_URL='%s'\nexport REDIS_URL='%s'\n", url, r.URL())
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	<-stop
