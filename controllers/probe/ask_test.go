@@ -155,11 +155,14 @@ func TestRefusedNetworks(t *testing.T) {
 func TestProxied(t *testing.T) {
 	var path, query, method string
 	answers := map[string]func(w http.ResponseWriter){
-		"pods/p:8081":          func(w http.ResponseWriter) { w.Header().Set(revisionHeader, "new") },
-		"services/demo-api:80": func(w http.ResponseWriter) { w.Header().Set(revisionHeader, "new"); w.WriteHeader(500) },
-		"pods/gone:8081":       func(w http.ResponseWriter) { refuse(w, 404, "NotFound") },
-		"pods/dead:8081":       func(w http.ResponseWriter) { refuse(w, 503, "ServiceUnavailable") },
-		"pods/mine:8081":       func(w http.ResponseWriter) { refuse(w, 403, "Forbidden") },
+		"pods/p:8081": func(w http.ResponseWriter) { w.Header().Set(revisionHeader, "new") },
+		"services/demo-api:80": func(w http.ResponseWriter) {
+			w.Header().Set(revisionHeader, "new")
+			w.WriteHeader(http.StatusInternalServerError)
+		},
+		"pods/gone:8081": func(w http.ResponseWriter) { refuse(w, 404, "NotFound") },
+		"pods/dead:8081": func(w http.ResponseWriter) { refuse(w, 503, "ServiceUnavailable") },
+		"pods/mine:8081": func(w http.ResponseWriter) { refuse(w, 403, "Forbidden") },
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, query, method = r.URL.Path, r.URL.RawQuery, r.Method
