@@ -18,7 +18,7 @@ const codeLifetime = 5 * time.Minute
 
 // RequestCode mails a login code of six digits. It answers alike whether the
 // address is known or not.
-func (s *Service) RequestCode(ctx context.Context, email string, from Client) error {
+func (s *Service) RequestCode(ctx context.Context, email string, _ Client) error {
 	if s.Mailer == nil {
 		return englog.NotFound("way to log in")
 	}
