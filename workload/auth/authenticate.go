@@ -36,7 +36,7 @@ func (s *Service) check(ctx context.Context, token string) (englog.Actor, time.T
 	if strings.HasPrefix(token, patPrefix) {
 		return s.checkPersonal(ctx, token)
 	}
-	v, err := verify(s.Ring, token)
+	v, err := verify(s.parser, s.Ring, token)
 	if err != nil {
 		return englog.Actor{}, time.Time{}, errBadToken
 	}

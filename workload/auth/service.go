@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
 	englog "github.com/garnizeh/englog-operator/workload"
@@ -69,7 +70,8 @@ type Options struct {
 // Service does everything about accounts.
 type Service struct {
 	Options
-	seen *cache
+	seen   *cache
+	parser *jwt.Parser
 }
 
 // New makes a service.
@@ -77,7 +79,7 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Options: o, seen: newCache(o.Clock)}
+	return &Service{Options: o, seen: newCache(o.Clock), parser: newParser(o.Clock)}
 }
 
 // Client is where a request comes from.

@@ -35,8 +35,11 @@ type claims struct {
 	Epoch   int32  `json:"epoch"`
 }
 
-var tokenParser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithIssuer("englog"),
-	jwt.WithAudience("englog_api"), jwt.WithLeeway(5*time.Second), jwt.WithIssuedAt())
+// newParser checks what an access token must say, at the clock's time.
+func newParser(clock englog.Clock) *jwt.Parser {
+	return jwt.NewParser(jwt.WithTimeFunc(clock.Now), jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithIssuer("englog"),
+		jwt.WithAudience("englog_api"), jwt.WithLeeway(5*time.Second), jwt.WithIssuedAt())
+}
 
 // sign makes an access token of a session.
 func sign(ring *Ring, session englog.Session, epoch int32, now time.Time) (string, error) {
@@ -63,9 +66,9 @@ type verified struct {
 	expires       time.Time
 }
 
-func verify(ring *Ring, raw string) (verified, error) {
+func verify(parser *jwt.Parser, ring *Ring, raw string) (verified, error) {
 	var c claims
-	_, err := tokenParser.ParseWithClaims(raw, &c, func(t *jwt.Token) (any, error) {
+	_, err := parser.ParseWithClaims(raw, &c, func(t *jwt.Token) (any, error) {
 		id, _ := t.Header["kid"].(string)
 		key, ok := ring.key(id)
 		if !ok {
