@@ -157,12 +157,15 @@ test-e2e: ## The local cluster, and one cutover under load on it (root on Linux)
 test-crash: ## Kill the operator in mid-cutover, KILLS times, on the real node (root on Linux)
 	KILLS=$(KILLS) $(GOTEST) -v -timeout 30m ./test/crash/...
 
-.PHONY: bench
-bench: $(addprefix bench-,$(notdir $(wildcard test/bench/*))) ## Run every benchmark
+# A benchmark is a directory with Go benchmarks or with a program; one that measures peers is a module of its own.
+BENCHES := $(wildcard test/bench/* workload/bench/*)
 
-.PHONY: bench-%
-bench-%: ## Run the benchmark in test/bench/<name>
-	$(GOTEST) -run '^$$' -bench . -benchmem -timeout 60m ./test/bench/$*/...
+.PHONY: bench
+bench: $(addprefix bench-,$(notdir $(BENCHES))) ## Run every benchmark
+
+bench-%: ## Run the benchmark called %
+	@dir="$(filter %/$*,$(BENCHES))"; [ -n "$$dir" ] || { echo "no benchmark $*; there are: $(notdir $(BENCHES))" >&2; exit 2; }; \
+	cd "$$dir"; if [ -e main.go ]; then go run .; else $(GOTEST) -run '^$$' -bench . -benchmem -timeout 60m ./...; fi
 
 .PHONY: coverage-table
 coverage-table: ## Statement coverage per package, lowest first

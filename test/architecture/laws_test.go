@@ -43,6 +43,12 @@ var pureRooms = []string{
 	"controllers/render/...", "controllers/world/...",
 }
 
+// product is what ships; besideProduct stands in its folders and does not.
+var (
+	product       = []string{"api/...", "controllers/...", "cmd/...", "workload/..."}
+	besideProduct = []string{"workload/testrig/...", "workload/bench/...", "workload/ai/fake/..."}
+)
+
 var laws = []law{
 	{
 		name:    "pure rooms see no client",
@@ -134,10 +140,10 @@ var laws = []law{
 	{
 		name:    "the product links no test or development code",
 		because: "what only tests need must not ship: it is weight, and attack surface",
-		rooms:   []string{"api/...", "controllers/...", "cmd/...", "workload/..."}, except: []string{"workload/testrig/..."}, reach: everything,
+		rooms:   product, except: besideProduct, reach: everything,
 		forbids: anyOf(under("github.com/onsi/ginkgo"), under("github.com/onsi/gomega"), under("github.com/alicebob/miniredis"),
 			under("pgregory.net/rapid"), under("sigs.k8s.io/controller-tools"), under("sigs.k8s.io/controller-runtime/pkg/envtest"),
-			only("testing"), under("workload/testrig"), under("test"), under("hack")),
+			only("testing"), under("workload/testrig"), under("workload/bench"), under("workload/ai/fake"), under("test"), under("hack")),
 		example: "workload/testrig",
 	},
 }
