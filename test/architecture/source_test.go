@@ -121,7 +121,7 @@ var callLaws = []callLaw{
 		because: "work that does not carry the reconcile's context outlives the leader that started it",
 	},
 	{
-		rooms: []string{"controllers/...", "workload/..."}, except: []string{"workload/testrig/..."}, importing: "time", calls: []string{"Sleep"},
+		rooms: []string{"controllers/...", "workload/..."}, except: besideProduct, importing: "time", calls: []string{"Sleep"},
 		because: "a sleep cannot be canceled: wait on a context, a timer or a condition",
 	},
 	{
