@@ -36,6 +36,10 @@ func (r *Runner) try(ctx context.Context, namespace string, p plan.Probe) outcom
 	if errors.Is(unreached.err, ErrBlind) {
 		return outcome{blind, unreached.err.Error()}
 	}
+	if len(p.Control) == 0 && p.Patient {
+		// A first installation: the proxies may not know the Service yet, and there is nothing to go back to.
+		return outcome{pending, unreached.Error()}
+	}
 	if len(p.Control) == 0 || r.reachable(ctx, namespace, p) {
 		return outcome{failed, unreached.Error()}
 	}
