@@ -176,7 +176,27 @@ func (c *children) job(j *batchv1.Job) world.Job {
 		}
 	}
 	seen.Message, seen.Waiting = c.lastWords(j)
+	seen.Unstarted = seen.Waiting != "" && !c.everRan(j)
 	return seen
+}
+
+// everRan says whether a container of a Job has run.
+func (c *children) everRan(j *batchv1.Job) bool {
+	if j.Status.Failed > 0 || j.Status.Succeeded > 0 {
+		return true
+	}
+	for i := range c.pods.Items {
+		p := &c.pods.Items[i]
+		if p.Labels[batchv1.JobNameLabel] != j.Name {
+			continue
+		}
+		for _, s := range p.Status.ContainerStatuses {
+			if s.State.Waiting == nil || s.LastTerminationState.Terminated != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // lastWords returns the termination message of a Job's newest pod that has one, and why its newest pod waits.

@@ -215,6 +215,9 @@ func (m *machine) aborting() {
 		return
 	}
 	if job, ok := m.w.Jobs[m.job(Expand)]; ok && job.Phase == world.JobActive {
+		if job.Unstarted {
+			m.add(Delete{Kind: Job, Name: job.Name, Identity: job.Identity})
+		}
 		m.hold(guard.Verdict{Reason: "MigrationRunning", Message: "waiting for migration Job " + job.Name + " to end"})
 		return
 	}

@@ -136,8 +136,8 @@ func (m *machine) migrating() {
 	ensure := m.ensureJob(Expand, "")
 	job, exists := m.w.Jobs[JobName(m.w.Instance.Name, ensure)]
 	if !exists || job.Phase == world.JobActive {
-		// A Job that has begun is awaited even when its revision is no longer wanted.
-		if !exists && m.turnedBack() {
+		// A Job that has begun is awaited even when its revision is no longer wanted; one whose image never came has not begun.
+		if (!exists || job.Unstarted) && m.turnedBack() {
 			return
 		}
 		m.add(ensure)

@@ -233,6 +233,8 @@ type Job struct {
 	Message string
 	// Waiting is why its pod does not run yet.
 	Waiting string
+	// Unstarted is true when no container of it has ever run, and one waits for something that may never come, such as its image.
+	Unstarted bool
 	// Reason is the reason of the Failed condition.
 	Reason string
 }

@@ -39,6 +39,10 @@ func run(m *testing.M) int {
 	}
 	cluster = r
 	network = &fakeNetwork{client: r.Client}
+	if err := grant(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	stop, err := startOperator()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -57,6 +61,7 @@ func run(m *testing.M) int {
 func startOperator() (stop func(), err error) {
 	config, recorded := cluster.ConfigAs("englog-operator-test")
 	calls = recorded
+	config.Impersonate = operatorIdentity
 	yes := true
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: cluster.Scheme, Cache: controllers.Caches(), Metrics: metricsserver.Options{BindAddress: "0"},
@@ -126,6 +131,14 @@ func (n *fakeNetwork) revision(ctx context.Context, namespace string, to plan.Ad
 // newInstance is a small instance, with its Secret, that moves as fast as the API allows.
 func newInstance(t *testing.T, change ...func(*v1alpha1.EngLogInstance)) *v1alpha1.EngLogInstance {
 	t.Helper()
+	instance := draft(t, change...)
+	cluster.Create(t, secretFor(instance), instance)
+	return instance
+}
+
+// draft is such an instance in a namespace of its own, not created yet.
+func draft(t *testing.T, change ...func(*v1alpha1.EngLogInstance)) *v1alpha1.EngLogInstance {
+	t.Helper()
 	namespace := cluster.Namespace(t)
 	zero, one := int32(0), int32(1)
 	instance := &v1alpha1.EngLogInstance{}
@@ -141,7 +154,6 @@ func newInstance(t *testing.T, change ...func(*v1alpha1.EngLogInstance)) *v1alph
 	for _, c := range change {
 		c(instance)
 	}
-	cluster.Create(t, secretFor(instance), instance)
 	return instance
 }
 
