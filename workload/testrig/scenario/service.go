@@ -78,9 +78,12 @@ type Options struct {
 	API  func(*api.Options)
 }
 
-// Start starts an API on a new database, and a worker.
+// Start starts an API on a new database, and a worker. The test runs beside others.
 func Start(t testing.TB, o Options) *Service {
 	t.Helper()
+	if p, ok := t.(*testing.T); ok {
+		p.Parallel()
+	}
 	s := &Service{Clock: &Clock{}, Store: testrig.OpenStore(t, testrig.Database(t)), Mailbox: &mail.Mailbox{}, Logs: &Buffer{}, spec: loadSpec(t)}
 	address := testrig.SharedRedis(t).URL()
 	client, err := redisx.Open(redisx.Options{URL: func() (string, error) { return address, nil }, Instance: "test." + uuid.NewString()})
@@ -157,6 +160,7 @@ func (s *Service) startWorker(t testing.TB, ctx context.Context, wg *sync.WaitGr
 }
 
 var spec = sync.OnceValues(func() (*openapi3.T, error) {
+	openapi3filter.RegisterBodyDecoder("text/markdown", openapi3filter.PlainBodyDecoder)
 	raw, err := api.Document()
 	if err != nil {
 		return nil, err
