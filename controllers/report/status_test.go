@@ -240,12 +240,13 @@ func TestMetrics(t *testing.T) {
 				}
 				moved = moved || changed
 			}
-			version := w.Instance.ResourceVersion
-			w.Instance.ResourceVersion = s.version
-			if err := reporter.Tell(t.Context(), w, p, nil, nil); err != nil {
+			copied := *w
+			copied.Instance = w.Instance.DeepCopy()
+			s.version = w.Instance.ResourceVersion
+			if err := reporter.Tell(t.Context(), &copied, p, nil, nil); err != nil {
 				t.Fatal(err)
 			}
-			persisted, err := play.Persist(version, w.Instance.Status)
+			persisted, err := play.Persist(w.Instance.ResourceVersion, copied.Instance.Status)
 			if err != nil {
 				t.Fatal(err)
 			}
