@@ -104,6 +104,7 @@ func (w *Worker) dispatch(ctx context.Context) {
 		case <-w.draining:
 			return
 		case d := <-w.inbox:
+			w.linger()
 			batch, ok := w.gather(d)
 			if !ok {
 				w.giveUp(ctx, batch)

@@ -99,6 +99,8 @@ const (
 	reclaimIdle  = 30 * time.Second
 	announceTTL  = 10 * time.Second
 	tidyEvery    = 10 * time.Minute
+	lingerAbove  = 8
+	lingerFor    = time.Millisecond
 	storeBudget  = 10 * time.Second
 	redisBudget  = 2 * time.Second
 )

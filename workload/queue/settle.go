@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -94,6 +95,7 @@ func (w *Worker) finishLoop(ctx context.Context) {
 		case <-w.stopped:
 			return
 		case f := <-w.finishes:
+			w.linger()
 			batch := []finish{f}
 			for more := true; more && len(batch) < claimBatch; {
 				select {
@@ -105,6 +107,13 @@ func (w *Worker) finishLoop(ctx context.Context) {
 			}
 			w.finishBatch(ctx, batch)
 		}
+	}
+}
+
+// linger lets more work gather while much is under way: one statement for many tasks costs hardly more than for one.
+func (w *Worker) linger() {
+	if w.InFlight() > lingerAbove {
+		time.Sleep(lingerFor)
 	}
 }
 

@@ -33,7 +33,13 @@ const insertTasksParams = 12
 // filled by insertTasksArgs. It can stand alone or as a data-modifying CTE beside the insert of its entry: foreign keys
 // are checked at the end of the statement. A user's switches are applied here, so that "off" holds for every writer.
 func insertTasksSQL(offset int) string {
-	const text = `
+	if offset == 0 {
+		return insertTasksText
+	}
+	return shiftParams(insertTasksText, offset)
+}
+
+const insertTasksText = `
 INSERT INTO tasks (id, user_id, entry_id, entry_version, kind, kind_version, priority, state, queued_at, run_at, request_id, trace_parent)
 SELECT n.id, u.id, $2::uuid, $3::integer, n.kind, n.kind_version, n.priority, $4::text,
        CASE WHEN $4::text = 'queued' THEN now() END, now() + $5::float8 * interval '1 second', $6::text, $7::text
@@ -41,14 +47,9 @@ SELECT n.id, u.id, $2::uuid, $3::integer, n.kind, n.kind_version, n.priority, $4
  WHERE u.id = $1::uuid AND $12::boolean
    AND u.ai_enabled AND n.kind <> ALL (u.disabled_tasks)
 ON CONFLICT (entry_id, kind, entry_version) DO NOTHING`
-	return shiftParams(text, offset)
-}
 
 // shiftParams adds offset to the number of each parameter of a statement.
 func shiftParams(text string, offset int) string {
-	if offset == 0 {
-		return text
-	}
 	var out strings.Builder
 	for i := 0; i < len(text); i++ {
 		out.WriteByte(text[i])
@@ -117,6 +118,18 @@ func InsertTasks(ctx context.Context, tx pgx.Tx, t englog.NewTasks) ([]englog.Ta
 	return refs, nil
 }
 
+// Add inserts tasks of an entry version that exists already, in a transaction of their own, and returns what to kick.
+func (s *Tasks) Add(ctx context.Context, t englog.NewTasks) ([]englog.TaskRef, error) {
+	args, refs, err := insertTasksArgs(t)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.pool.Exec(ctx, insertTasksSQL(0), args...); err != nil {
+		return nil, fmt.Errorf("inserting tasks: %w", err)
+	}
+	return refs, nil
+}
+
 // cancelSupersededSQL cancels what is unfinished of older versions ($2: the version that now counts) of entry $1.
 const cancelSupersededSQL = `
 UPDATE tasks t SET state = 'cancelled', finished_at = now(), lease_until = NULL
@@ -149,11 +162,40 @@ func (s *Tasks) Due(ctx context.Context, room []englog.KindRoom) ([]englog.TaskR
 	for i, r := range room {
 		kinds[i], versions[i], rooms[i] = string(r.Kind), r.Version, int32(r.Room)
 	}
-	return collect(ctx, s.pool, "finding due tasks", scanRef, dueSQL, kinds, versions, rooms)
+	return collectByKey(ctx, s.pool, "finding due tasks", scanRef, dueSQL, kinds, versions, rooms)
 }
 
 func scanRef(row pgx.CollectableRow) (r englog.TaskRef, err error) {
 	return r, row.Scan(&r.ID, &r.Kind, &r.Version, &r.Priority)
+}
+
+// Statements over several tasks find each row by its primary key. Left to itself the planner prefers a scan of the whole table
+// while its statistics say that the table is small, and keeps that plan while a backlog grows: measured, 40 ms instead of
+// 3 for a batch of 36. The settings last until the end of the statement's own transaction.
+const byKeySQL = `
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+
+// collectByKey runs one statement in a transaction of its own, in one round trip, with plans that use primary keys.
+func collectByKey[T any](ctx context.Context, pool *pgxpool.Pool, what string, scan pgx.RowToFunc[T], query string, args ...any) ([]T, error) {
+	out, err := once(func() (out []T, err error) {
+		batch := &pgx.Batch{}
+		batch.Queue(byKeySQL)
+		batch.Queue(query, args...)
+		results := pool.SendBatch(ctx, batch)
+		defer func() { err = errors.Join(err, results.Close()) }()
+		if _, err := results.Exec(); err != nil {
+			return nil, err
+		}
+		rows, err := results.Query()
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, scan)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return out, nil
 }
 
 // collect runs one statement outside any transaction and reads its rows.
@@ -173,18 +215,17 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, what string, scan p
 
 const unqueueSQL = `
 UPDATE tasks t SET state = 'ready', queued_at = NULL
-  FROM (SELECT id FROM tasks WHERE id = ANY ($1::uuid[]) AND state = 'queued' FOR UPDATE SKIP LOCKED) o
- WHERE t.id = o.id`
+  FROM (SELECT id FROM tasks WHERE id = ANY ($1::uuid[]) AND state || '' = 'queued' FOR UPDATE SKIP LOCKED) o
+ WHERE t.id = o.id
+RETURNING t.id`
 
 // Unqueue makes tasks ready again whose messages could not be sent.
 func (s *Tasks) Unqueue(ctx context.Context, ids []uuid.UUID) error {
-	if _, err := s.pool.Exec(ctx, unqueueSQL, ids); err != nil {
-		return fmt.Errorf("taking tasks back: %w", err)
-	}
-	return nil
+	_, err := collectByKey(ctx, s.pool, "taking tasks back", pgx.RowTo[uuid.UUID], unqueueSQL, ids)
+	return err
 }
 
-// A message for a task that was swept back to ready is still good once the task is due; one for a task that waits
+// The state is spelt so that no partial index offers itself instead of the primary key. A message for a task that was swept back to ready is still good once the task is due; one for a task that waits
 // for a retry is not.
 const claimSQL = `
 UPDATE tasks t SET state = 'running', attempt = attempt + 1, runs = runs + 1, queued_at = NULL,
@@ -193,7 +234,7 @@ UPDATE tasks t SET state = 'running', attempt = attempt + 1, runs = runs + 1, qu
           FROM tasks o
           JOIN unnest($1::uuid[], $2::uuid[]) AS g (id, token) ON g.id = o.id
           JOIN unnest($3::text[], $4::smallint[]) AS k (kind, version) ON k.kind = o.kind AND k.version = o.kind_version
-         WHERE o.state = 'queued' OR (o.state = 'ready' AND o.run_at <= now())
+         WHERE o.state || '' = 'queued' OR (o.state || '' = 'ready' AND o.run_at <= now())
            FOR UPDATE OF o SKIP LOCKED) c
  WHERE t.id = c.id
 RETURNING t.id, t.user_id, t.entry_id, t.entry_version, t.period, t.kind, t.kind_version, t.priority,
@@ -207,7 +248,7 @@ func (s *Tasks) Claim(ctx context.Context, ids []uuid.UUID, known []englog.KindV
 		tokens[i] = uuid.New()
 	}
 	kinds, versions := splitKinds(known)
-	return collect(ctx, s.pool, "claiming tasks", scanClaimed, claimSQL, ids, tokens, kinds, versions, owner, lease.Seconds())
+	return collectByKey(ctx, s.pool, "claiming tasks", scanClaimed, claimSQL, ids, tokens, kinds, versions, owner, lease.Seconds())
 }
 
 func scanClaimed(row pgx.CollectableRow) (c englog.Claimed, err error) {
@@ -235,13 +276,13 @@ func splitKinds(known []englog.KindVersion) ([]string, []int16) {
 const extendSQL = `
 UPDATE tasks t SET lease_until = now() + $3::float8 * interval '1 second'
   FROM unnest($1::uuid[], $2::uuid[]) AS g (id, token)
- WHERE t.id = g.id AND t.lease_token = g.token AND t.state = 'running'
+ WHERE t.id = g.id AND t.lease_token = g.token AND t.state || '' = 'running'
 RETURNING t.id`
 
 // Extend prolongs leases and returns the ids of those that still hold.
 func (s *Tasks) Extend(ctx context.Context, held []englog.Claimed, lease time.Duration) ([]uuid.UUID, error) {
 	ids, tokens := splitClaims(held)
-	return collect(ctx, s.pool, "extending leases", pgx.RowTo[uuid.UUID], extendSQL, ids, tokens, lease.Seconds())
+	return collectByKey(ctx, s.pool, "extending leases", pgx.RowTo[uuid.UUID], extendSQL, ids, tokens, lease.Seconds())
 }
 
 func splitClaims(held []englog.Claimed) ([]uuid.UUID, []uuid.UUID) {
@@ -291,22 +332,22 @@ func (s *Tasks) fenced(ctx context.Context, what, query string, args ...any) err
 const releaseSQL = `
 UPDATE tasks t SET state = 'ready', run_at = now(), attempt = greatest(attempt - 1, 0), lease_until = NULL
   FROM unnest($1::uuid[], $2::uuid[]) AS g (id, token)
- WHERE t.id = g.id AND t.lease_token = g.token AND t.state = 'running'`
+ WHERE t.id = g.id AND t.lease_token = g.token AND t.state || '' = 'running'
+RETURNING t.id`
 
 // Release hands tasks back at once and without cost: their worker shuts down.
 func (s *Tasks) Release(ctx context.Context, held []englog.Claimed) error {
 	ids, tokens := splitClaims(held)
-	if _, err := s.pool.Exec(ctx, releaseSQL, ids, tokens); err != nil {
-		return fmt.Errorf("handing tasks back: %w", err)
-	}
-	return nil
+	_, err := collectByKey(ctx, s.pool, "handing tasks back", pgx.RowTo[uuid.UUID], releaseSQL, ids, tokens)
+	return err
 }
 
 const sweepQueuedSQL = `
 UPDATE tasks t SET state = 'ready', queued_at = NULL
   FROM (SELECT id FROM tasks WHERE state = 'queued' AND queued_at < now() - $1::float8 * interval '1 second'
          ORDER BY queued_at LIMIT 1000 FOR UPDATE SKIP LOCKED) o
- WHERE t.id = o.id`
+ WHERE t.id = o.id
+RETURNING t.id`
 
 const sweepRunningSQL = `
 UPDATE tasks t SET crashes = crashes + 1, attempt = greatest(attempt - 1, 0), lease_until = NULL,
@@ -324,12 +365,12 @@ RETURNING t.state`
 // maxCrashes workers is dead.
 func (s *Tasks) Sweep(ctx context.Context, stale time.Duration, maxCrashes int) (englog.Swept, error) {
 	var swept englog.Swept
-	tag, err := once(func() (pgconn.CommandTag, error) { return s.pool.Exec(ctx, sweepQueuedSQL, stale.Seconds()) })
+	requeued, err := collectByKey(ctx, s.pool, "sweeping queued tasks", pgx.RowTo[uuid.UUID], sweepQueuedSQL, stale.Seconds())
 	if err != nil {
-		return swept, fmt.Errorf("sweeping queued tasks: %w", err)
+		return swept, err
 	}
-	swept.Requeued = int(tag.RowsAffected())
-	states, err := collect(ctx, s.pool, "sweeping running tasks", pgx.RowTo[string], sweepRunningSQL, int16(maxCrashes))
+	swept.Requeued = len(requeued)
+	states, err := collectByKey(ctx, s.pool, "sweeping running tasks", pgx.RowTo[string], sweepRunningSQL, int16(maxCrashes))
 	for _, state := range states {
 		if state == string(englog.TaskDead) {
 			swept.Poisoned++

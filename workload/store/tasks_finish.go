@@ -26,7 +26,7 @@ WITH given AS (
      ORDER BY e.id FOR KEY SHARE OF e
 ), held AS (
     SELECT t.id FROM tasks t JOIN given g ON g.id = t.id
-     WHERE t.lease_token = g.token AND t.state = 'running' AND (SELECT count(subject.id) FROM subject) >= 0
+     WHERE t.lease_token = g.token AND t.state || '' = 'running' AND (SELECT count(subject.id) FROM subject) >= 0
      ORDER BY t.id FOR UPDATE OF t
 ), ended AS (
     UPDATE tasks t SET state = 'done', finished_at = now(), lease_until = NULL, last_error_code = '', last_error = ''
@@ -68,7 +68,7 @@ func (s *Tasks) Finish(ctx context.Context, done []englog.Finished) ([]uuid.UUID
 	if err != nil {
 		return nil, err
 	}
-	ids, err := collect(ctx, s.pool, "finishing tasks", pgx.RowTo[uuid.UUID], finishSQL, args...)
+	ids, err := collectByKey(ctx, s.pool, "finishing tasks", pgx.RowTo[uuid.UUID], finishSQL, args...)
 	if err != nil {
 		return nil, finishError(err)
 	}

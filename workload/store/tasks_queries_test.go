@@ -4,7 +4,7 @@ package store
 func taskQueries() map[string]string {
 	return map[string]string{
 		"insertTasksSQL": insertTasksSQL(0), "insertTasksSQL shifted": insertTasksSQL(7),
-		"cancelSupersededSQL": cancelSupersededSQL, "dueSQL": dueSQL, "unqueueSQL": unqueueSQL, "claimSQL": claimSQL, "extendSQL": extendSQL,
+		"cancelSupersededSQL": cancelSupersededSQL, "byKeySQL": byKeySQL, "dueSQL": dueSQL, "unqueueSQL": unqueueSQL, "claimSQL": claimSQL, "extendSQL": extendSQL,
 		"retrySQL": retrySQL, "endSQL": endSQL, "releaseSQL": releaseSQL, "sweepQueuedSQL": sweepQueuedSQL,
 		"sweepRunningSQL": sweepRunningSQL, "countsSQL": countsSQL, "oldestReadySQL": oldestReadySQL, "finishSQL": finishSQL,
 		"entryTasksSQL": entryTasksSQL, "failedTasksSQL": failedTasksSQL, "entryInsightsSQL": entryInsightsSQL,

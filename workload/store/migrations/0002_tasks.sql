@@ -2,9 +2,11 @@
 -- +goose Up
 -- A task row is both the work and its outbox: it is written in the transaction of the entry version it belongs to.
 -- Redis carries only ids of rows that stand here. A weekly task has a period (the Monday of its week) instead of an entry.
+-- The user is not a foreign key: an entry's tasks go with the entry, a weekly one without a user is cancelled when it runs,
+-- and the check would be paid six times for each entry.
 CREATE TABLE tasks (
     id              uuid        PRIMARY KEY,
-    user_id         uuid        NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id         uuid        NOT NULL,
     entry_id        uuid                 REFERENCES entries (id) ON DELETE CASCADE,
     entry_version   integer     NOT NULL DEFAULT 0,
     period          date,
