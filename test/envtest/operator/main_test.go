@@ -43,13 +43,12 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	stop, err := startOperator()
-	if err != nil {
+	if stopOperator, err = startOperator(time.Now); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	code := m.Run()
-	stop()
+	stopOperator()
 	if err := r.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -57,11 +56,29 @@ func run(m *testing.M) int {
 	return code
 }
 
+// stopOperator ends the operator that runs, and starts counts those that ran: each needs a name of its own.
+var (
+	stopOperator func()
+	starts       int
+)
+
+// restartOperator ends the operator and starts another, with a clock of its own. It is for tests that do not run in parallel.
+func restartOperator(t *testing.T, now func() time.Time) {
+	t.Helper()
+	stopOperator()
+	stop, err := startOperator(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopOperator = stop
+}
+
 // startOperator runs one operator on the rig, as cmd/manager would.
-func startOperator() (stop func(), err error) {
+func startOperator(now func() time.Time) (stop func(), err error) {
 	config, recorded := cluster.ConfigAs("englog-operator-test")
 	calls = recorded
 	config.Impersonate = operatorIdentity
+	starts++
 	yes := true
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: cluster.Scheme, Cache: controllers.Caches(), Metrics: metricsserver.Options{BindAddress: "0"},
@@ -71,7 +88,7 @@ func startOperator() (stop func(), err error) {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := controllers.Setup(ctx, mgr, controllers.Options{Ask: network}); err != nil {
+	if err := controllers.Setup(ctx, mgr, controllers.Options{Ask: network, Now: now, Name: fmt.Sprintf("englog-%d", starts)}); err != nil {
 		cancel()
 		return nil, fmt.Errorf("setting the operator up: %w", err)
 	}
