@@ -70,6 +70,10 @@ var (
 	ToAwaiting = Chain{RevisionComplete, EnoughReady, OneImage, ChecksPassed}
 	// ToSwitching lets users' traffic move to the candidate. It is judged again at the write itself.
 	ToSwitching = Chain{RevisionComplete, EnoughReady, EndpointsConverged, OneImage}
+	// ToHandover lets the workers follow.
+	ToHandover = Chain{ChecksPassed}
+	// ToRepair lets a route that somebody else has moved be taken back.
+	ToRepair = Chain{RevisionComplete, EnoughReady}
 	// ToRollBack lets users' traffic move back.
 	ToRollBack = Chain{SchemaStillFits, EnoughReady, EndpointsConverged}
 	// ToScaleDown lets pods that served users go away.

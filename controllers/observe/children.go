@@ -250,7 +250,7 @@ func (c *children) endpoints(s *corev1.Service) world.Endpoints {
 	for i := range c.pods.Items {
 		revisions[c.pods.Items[i].Name] = c.pods.Items[i].Labels[RevisionLabel]
 	}
-	e := world.Endpoints{ClusterIP: s.Spec.ClusterIP, Ready: map[string]int32{}}
+	e := world.Endpoints{Identity: identity(s), ClusterIP: s.Spec.ClusterIP, Ready: map[string]int32{}}
 	for i := range c.slices.Items {
 		slice := &c.slices.Items[i]
 		if slice.Labels["kubernetes.io/service-name"] != s.Name {

@@ -20,7 +20,7 @@ func (m *machine) confirming() {
 	}
 	s := m.subject(m.was.Active)
 	s.Checks = checks
-	v := guard.Chain{guard.ChecksPassed}.Check(s)
+	v := guard.ToHandover.Check(s)
 	end := m.was.Rollout.SwitchedAt.Add(m.policy.Confirm)
 	switch {
 	case v.OK && !m.now.Before(end):
@@ -50,16 +50,42 @@ func (m *machine) reverted() bool {
 	return true
 }
 
-// undo answers a failure after the switch as the spec wants it.
+// undo answers a failure after the switch as the spec wants it. Once the spec asks for something else again, a person has decided: the
+// machine goes back if it can, and else makes room for what is asked for.
 func (m *machine) undo(reason, message string) {
 	switch {
 	case m.was.Previous == nil:
-		m.stall(reason, "%s; there is no previous revision to go back to", message)
-	case m.policy.HoldOnFailure:
-		m.stall(reason, "%s; spec.rollout.onFailure is Hold: revert the spec to go back", message)
+		m.stall(reason, "%s; there is no previous revision to go back to: change the spec, or set spec.rollout.retryToken to check it again", message)
+	case m.policy.HoldOnFailure && !m.superseded():
+		m.stall(reason, "%s; spec.rollout.onFailure is Hold: revert the spec to go back, or set spec.rollout.retryToken to check it again", message)
 	default:
 		m.rollBack(reason, message)
 	}
+	switch {
+	case m.out.Stalled == nil:
+	case m.superseded():
+		m.makeWay(reason, message)
+	case m.policy.RetryToken != m.was.Rollout.RetryToken:
+		m.checkAgain()
+	}
+}
+
+// checkAgain begins the step anew as another attempt: a check that has failed stays so in the old one.
+func (m *machine) checkAgain() {
+	m.out.Stalled = nil
+	r := m.next.Rollout
+	r.RetryToken = m.policy.RetryToken
+	r.Attempt++
+	r.ID = fmt.Sprintf("%s-%d", r.ToRevision, r.Attempt)
+	m.enter(r.Step, "checking revision %s again", r.ToRevision)
+}
+
+// makeWay gives a failed revision up without going back: it keeps the users until the revision that the spec asks for now, which needs the
+// other color, can take them.
+func (m *machine) makeWay(reason, message string) {
+	m.out.Stalled = nil
+	m.next.Rollout.Outcome, m.next.Rollout.Reason = v1alpha1.OutcomeAborted, reason
+	m.enter(v1alpha1.StepRetiring, "%s", message)
 }
 
 // rollBack enters RollingBack unless the schema forbids it.
@@ -81,14 +107,14 @@ func (m *machine) handover() {
 	}
 	late := m.due(m.was.Rollout.Deadline)
 	switch ready := m.newWorkersReady(); {
-	case ready && m.previousWorkers() == 0, ready && late:
+	case ready && m.workersOf(m.was.Previous) == 0, ready && late:
 		m.retain()
 	case late:
 		m.undo("WorkersNotReady", "the new workers did not become ready in time"+m.workerComplaints())
 	case !ready:
 		m.hold(guard.Verdict{Reason: "WorkersStarting", Message: "waiting for the new workers" + m.workerComplaints()})
 	default:
-		m.hold(guard.Verdict{Reason: "WorkersDraining", Message: fmt.Sprintf("%d old workers finish or hand back their tasks", m.previousWorkers())})
+		m.hold(guard.Verdict{Reason: "WorkersDraining", Message: fmt.Sprintf("%d old workers finish or hand back their tasks", m.workersOf(m.was.Previous))})
 	}
 }
 
@@ -142,7 +168,7 @@ func (m *machine) retaining() {
 func (m *machine) retiring() {
 	p := m.was.Previous
 	if p == nil {
-		m.finish()
+		m.retired()
 		return
 	}
 	if v := guard.ToScaleDown.Check(m.subject(p)); !v.OK {
@@ -155,6 +181,19 @@ func (m *machine) retiring() {
 	}
 	m.empty(p.Color, v1alpha1.API)
 	if m.emptied(p.Color) {
+		m.retired()
+	}
+}
+
+// retired ends the retirement. Of a revision that failed the database keeps what the one before needed.
+func (m *machine) retired() {
+	switch {
+	case m.was.Rollout.Outcome != "":
+		m.next.Previous = nil
+		m.settle()
+	case m.was.Previous == nil:
+		m.finish()
+	default:
 		m.next.Rollout.Contract = &v1alpha1.MigrationStatus{JobName: m.job(Contract), Result: v1alpha1.MigrationRunning}
 		m.next.Previous = nil
 		m.enter(v1alpha1.StepContracting, "contract migrations of revision %s", m.was.Rollout.ToRevision)
@@ -193,8 +232,8 @@ func (m *machine) aborting() {
 		m.settle()
 		return
 	}
-	if m.was.Active == nil && m.anyLed(c) {
-		// An overtaken leader has moved the first users here, and nothing else could serve them.
+	if m.anyLed(c) && !m.canReturn() {
+		// An overtaken leader or a person has moved users here, and nothing else could serve them.
 		m.next.Rollout.Epoch++
 		m.enter(v1alpha1.StepSwitching, "users reach %s already", c.Revision)
 		return
@@ -222,6 +261,11 @@ func (m *machine) aborting() {
 		return
 	}
 	m.settle()
+}
+
+// canReturn is false where there is no active revision, or one that the schema has left behind.
+func (m *machine) canReturn() bool {
+	return m.was.Active != nil && guard.SchemaStillFits(m.subject(m.was.Active)).OK
 }
 
 // settle records a rollout that did not promote. A failure is remembered, so that it is not tried again by itself; what a person has
@@ -264,7 +308,12 @@ func (m *machine) rollingBack() {
 		return
 	}
 	if !m.led(p) {
-		if v := guard.ToRollBack.Check(m.subject(p)); !v.OK {
+		v := guard.ToRollBack.Check(m.subject(p))
+		switch {
+		case v.OK:
+		case m.superseded() && m.w.Target.Revision != p.Revision && !m.anyLed(p):
+			m.makeWay(v.Reason, "neither color can serve: "+v.Message)
+		default:
 			m.stall("RollbackWaits", "traffic stays where it is until the previous revision can take it: %s", v.Message)
 		}
 		return

@@ -12,6 +12,9 @@ import (
 // stable: keep the children as they are, and start a rollout when the spec asks for another revision.
 func (m *machine) stable() {
 	m.collect()
+	if a := m.was.Active; a != nil && !m.policy.Hibernated {
+		m.clear(world.Other(a.Color), "") // of a rollout that the status has forgotten
+	}
 	target := m.w.Target
 	if m.policy.Hibernated || target.Revision == "" {
 		m.reportMissing()
@@ -91,18 +94,28 @@ func (m *machine) preparing() {
 		return
 	}
 	c := m.was.Candidate
-	for _, component := range world.Components {
-		slot := world.Slot{Component: component, Color: c.Color}
-		if w := m.w.Workloads[slot]; w.Exists && w.Revision != c.Revision {
-			m.empty(c.Color, component)
-		}
-	}
+	m.clear(c.Color, c.Revision)
 	if v := guard.ToMigrating.Check(m.subject(c)); !v.OK {
 		m.hold(v)
 		return
 	}
 	m.next.Rollout.Migration = &v1alpha1.MigrationStatus{JobName: m.job(Expand), Result: v1alpha1.MigrationRunning}
 	m.enter(v1alpha1.StepMigrating, "expand migrations of revision %s", c.Revision)
+}
+
+// clear takes pods out of a color that are not of the revision it is for, once no user is led to them.
+func (m *machine) clear(color v1alpha1.Color, revision string) {
+	for _, component := range world.Components {
+		w := m.w.Workloads[world.Slot{Component: component, Color: color}]
+		if !w.Exists || w.Revision == revision {
+			continue
+		}
+		if v := guard.ToScaleDown.Check(m.subject(&v1alpha1.RevisionStatus{Color: color, Revision: w.Revision})); !v.OK {
+			m.hold(v)
+			continue
+		}
+		m.empty(color, component)
+	}
 }
 
 func (m *machine) job(p Purpose) string {

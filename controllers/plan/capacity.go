@@ -24,7 +24,7 @@ func (m *machine) foundation() {
 	for _, c := range m.routed() {
 		for _, r := range []*v1alpha1.RevisionStatus{m.was.Active, m.was.Candidate, m.was.Previous} {
 			if r != nil {
-				m.add(Ensure{Kind: ColorService, Component: c, Color: r.Color, Revision: r.Revision})
+				m.add(Ensure{Kind: ColorService, Component: c, Color: r.Color, Revision: r.Revision, Identity: m.w.Previews[world.Slot{Component: c, Color: r.Color}].Identity})
 			}
 		}
 		m.add(Ensure{Kind: Route, Component: c})
@@ -38,6 +38,9 @@ func (m *machine) capacity() {
 		m.sleep()
 		return
 	}
+	if !m.policy.Frontend {
+		m.dismissFrontend()
+	}
 	if a := m.was.Active; a != nil {
 		m.roleOfActive(*a)
 	}
@@ -46,6 +49,16 @@ func (m *machine) capacity() {
 	}
 	if c := m.was.Candidate; c != nil {
 		m.roleOfCandidate(*c)
+	}
+}
+
+// dismissFrontend takes a frontend away that the spec has disabled: its route first, then the pods.
+func (m *machine) dismissFrontend() {
+	if r := m.w.Routes[v1alpha1.Frontend]; r.Exists {
+		m.add(Delete{Kind: Service, Name: LiveName(m.w.Instance.Name, v1alpha1.Frontend), Identity: r.Identity})
+	}
+	for _, color := range world.Colors {
+		m.empty(color, v1alpha1.Frontend)
 	}
 }
 
@@ -77,11 +90,27 @@ func (m *machine) activeWorks() bool {
 	switch m.was.Rollout.Step {
 	case v1alpha1.StepConfirming, v1alpha1.StepRollingBack:
 		return false
-	case v1alpha1.StepHandover:
-		return !m.policy.ForbidOverlap || m.previousWorkers() == 0
+	case v1alpha1.StepHandover, v1alpha1.StepRetiring:
+		return !m.mustWaitFor(m.was.Previous)
+	case v1alpha1.StepAborting:
+		return !m.mustWaitFor(m.was.Candidate)
 	default:
 		return true
 	}
+}
+
+// mustWaitFor is true while the workers of a revision have not ended and must not meet others. One on a dead node never ends: there is a
+// limit, the time that workers have to drain.
+func (m *machine) mustWaitFor(r *v1alpha1.RevisionStatus) bool {
+	if !m.policy.ForbidOverlap || m.workersOf(r) == 0 {
+		return false
+	}
+	limit := m.was.Rollout.StepEnteredAt.Add(m.policy.WorkerDrain)
+	if !m.now.Before(limit) {
+		return false
+	}
+	m.wake(limit)
+	return true
 }
 
 func (m *machine) roleOfPrevious(p v1alpha1.RevisionStatus) {
@@ -92,6 +121,10 @@ func (m *machine) roleOfPrevious(p v1alpha1.RevisionStatus) {
 		if m.previousWorkersDismissed() {
 			m.empty(p.Color, v1alpha1.Worker)
 		} else {
+			m.run(v1alpha1.Worker, p, m.floor(v1alpha1.Worker))
+		}
+	case v1alpha1.StepRollingBack:
+		if !m.mustWaitFor(m.was.Active) {
 			m.run(v1alpha1.Worker, p, m.floor(v1alpha1.Worker))
 		}
 	default:
@@ -114,13 +147,12 @@ func (m *machine) newWorkersReady() bool {
 	return w.Exists && w.Revision == a.Revision && w.Ready(a.Revision) >= max(m.floor(v1alpha1.Worker), 1)
 }
 
-// previousWorkers counts the old color's worker pods that have not ended.
-func (m *machine) previousWorkers() int32 {
-	p := m.was.Previous
-	if p == nil {
+// workersOf counts the worker pods of a revision that have not ended.
+func (m *machine) workersOf(r *v1alpha1.RevisionStatus) int32 {
+	if r == nil {
 		return 0
 	}
-	return m.w.Workloads[world.Slot{Component: v1alpha1.Worker, Color: p.Color}].Alive(p.Revision)
+	return m.w.Workloads[world.Slot{Component: v1alpha1.Worker, Color: r.Color}].Alive(r.Revision)
 }
 
 func (m *machine) roleOfCandidate(c v1alpha1.RevisionStatus) {
@@ -137,8 +169,11 @@ func (m *machine) roleOfCandidate(c v1alpha1.RevisionStatus) {
 func (m *machine) run(c v1alpha1.ComponentName, r v1alpha1.RevisionStatus, floor int32) {
 	slot := world.Slot{Component: c, Color: r.Color}
 	w, size := m.w.Workloads[slot], m.size(c)
-	m.add(Ensure{Kind: Deployment, Component: c, Color: r.Color, Revision: r.Revision, Epoch: m.was.Rollout.Epoch})
+	m.add(Ensure{Kind: Deployment, Component: c, Color: r.Color, Revision: r.Revision, Epoch: m.was.Rollout.Epoch, Identity: w.Identity})
 	m.add(Ensure{Kind: DisruptionBudget, Component: c, Color: r.Color})
+	if w.Exists && w.Revision != r.Revision {
+		return // how many there are to be is said to the Deployment as it is then
+	}
 	if !size.Auto {
 		if w.Autoscaler != nil {
 			m.add(Delete{Kind: Autoscaler, Name: SlotName(m.w.Instance.Name, slot), Identity: w.Autoscaler.Identity})
@@ -153,7 +188,11 @@ func (m *machine) run(c v1alpha1.ComponentName, r v1alpha1.RevisionStatus, floor
 	if !w.Exists || w.Replicas == 0 || (w.Autoscaler == nil && w.Replicas < least) {
 		m.add(Scale{Slot: slot, Replicas: least, Identity: w.Identity})
 	}
-	m.add(Ensure{Kind: Autoscaler, Component: c, Color: r.Color, Min: least, Max: size.Max})
+	scaler := Ensure{Kind: Autoscaler, Component: c, Color: r.Color, Min: least, Max: size.Max}
+	if w.Autoscaler != nil {
+		scaler.Identity = w.Autoscaler.Identity
+	}
+	m.add(scaler)
 }
 
 // empty takes all pods of the components away from a color. Each write names the incarnation that was judged.

@@ -42,7 +42,7 @@ func (m *machine) route(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus
 		m.next.Rollout.Epoch = max(r.Epoch, m.next.Rollout.Epoch) + 1
 		m.event(true, "RouteDrifted", "the live %s route shows %s %s; taking it back to %s", c, lower(r.Color), r.Revision, leader.Revision)
 	default:
-		if v := m.mayLead(leader); !v.OK {
+		if v := m.mayLead(c, leader); !v.OK {
 			m.hold(v)
 			return
 		}
@@ -52,19 +52,20 @@ func (m *machine) route(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus
 }
 
 // mayLead judges, at the write itself, whether traffic may move to a revision. A switch asks for the full capacity; repairing drift only
-// asks that the revision serves at all.
-func (m *machine) mayLead(leader v1alpha1.RevisionStatus) guard.Verdict {
+// asks that the component serves at all.
+func (m *machine) mayLead(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus) guard.Verdict {
 	s := m.subject(&leader)
 	switch m.was.Rollout.Step {
 	case v1alpha1.StepSwitching:
+		if m.due(m.was.Rollout.Deadline) && !m.anyLed(m.was.Candidate) {
+			return guard.Verdict{Reason: "SwitchFailed", Message: "the time to move traffic is over"} // the step ends in this round
+		}
 		return guard.ToSwitching.Check(s)
 	case v1alpha1.StepRollingBack:
 		return guard.ToRollBack.Check(s)
 	default:
-		for c := range s.Required {
-			s.Required[c] = 1
-		}
-		return guard.Chain{guard.RevisionComplete, guard.EnoughReady}.Check(s)
+		s.Required = map[v1alpha1.ComponentName]int32{c: 1}
+		return guard.ToRepair.Check(s)
 	}
 }
 

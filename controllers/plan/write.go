@@ -22,6 +22,8 @@ const (
 	ColorService     Kind = "ColorService"
 	LiveService      Kind = "LiveService"
 	Job              Kind = "Job"
+	// Service is what a LiveService is to the API server, for deletion.
+	Service Kind = "Service"
 )
 
 // The children that follow from the spec alone.
@@ -61,8 +63,8 @@ type Ensure struct {
 	Epoch int64
 	// Moves is true when a LiveService changes its color with this write.
 	Moves bool
-	// Identity is the incarnation of a LiveService that was decided on; the write fails when it is not the newest: even one that keeps the
-	// color would, repeated by an overtaken leader, move traffic.
+	// Identity is the incarnation of a Service, Deployment or autoscaler that was decided on; empty where there was none. The write fails
+	// when it is not the newest: repeated by an overtaken leader it would move traffic, or replace or dismiss the pods that serve.
 	Identity world.Identity
 	// Min and Max are an autoscaler's bounds.
 	Min, Max int32
@@ -74,7 +76,8 @@ type Ensure struct {
 	Name string
 }
 
-// Scale sets the replicas of one Deployment. To zero it carries a precondition.
+// Scale sets the replicas of one Deployment, of exactly the incarnation that was seen. Identity is empty only where the Deployment is made
+// in the same round.
 type Scale struct {
 	Slot     world.Slot
 	Replicas int32

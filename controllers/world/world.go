@@ -194,6 +194,8 @@ type Route struct {
 
 // Endpoints is what EndpointSlices list: ready addresses by the revision of their pod.
 type Endpoints struct {
+	// Identity is that of the Service.
+	Identity Identity
 	// ClusterIP is where the Service answers; empty while it does not exist.
 	ClusterIP string
 	Ready     map[string]int32

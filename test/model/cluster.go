@@ -5,9 +5,8 @@
 package model
 
 import (
-	"fmt"
 	"maps"
-	"slices"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,303 +28,253 @@ const (
 	FailsBefore    Character = "fails its checks before the switch"
 	FailsAfter     Character = "fails its checks after the switch"
 	WorkersFail    Character = "its workers never get ready"
+	WorkerCheckBad Character = "its worker's health check fails"
+	TwoImages      Character = "its tag moves while its pods start"
+	ContractsEarly Character = "its migration locks older revisions out"
 )
 
-// Pod is one simulated pod.
-type Pod struct {
-	Name        string
-	Revision    string
-	Ready       bool
-	Terminating bool
-	Since       time.Time
+// Level is what a revision's binary has to do with the schema.
+type Level struct {
+	// Brings is the level that its expand migrations lead to; it runs on no schema below.
+	Brings int32
+	// Drops is what its contract migration makes the oldest compatible level.
+	Drops int32
 }
 
-// Deployment is one simulated Deployment.
-type Deployment struct {
-	Revision string
-	Replicas int32
-	UID      int
-	Version  int
-	Pods     []Pod
+// Database is the one database of the instance.
+type Database struct {
+	Current, Oldest int32
 }
 
-// Route is one simulated live Service.
-type Route struct {
-	Color    v1alpha1.Color
-	Revision string
-	Epoch    int64
-	Version  int
+// slots lists all Deployments in a fixed order, so that a seed replays. The routed ones come first.
+var slots = [6]world.Slot{
+	{Component: v1alpha1.Frontend, Color: v1alpha1.Blue}, {Component: v1alpha1.Frontend, Color: v1alpha1.Green},
+	{Component: v1alpha1.API, Color: v1alpha1.Blue}, {Component: v1alpha1.API, Color: v1alpha1.Green},
+	{Component: v1alpha1.Worker, Color: v1alpha1.Blue}, {Component: v1alpha1.Worker, Color: v1alpha1.Green},
 }
 
-// Scaler is one simulated HPA.
-type Scaler struct {
-	Min, Max, Desired int32
-	Version           int
+var slotNames [6]string
+
+func init() {
+	for i, s := range slots {
+		slotNames[i] = plan.SlotName(instanceName, s)
+	}
 }
 
-// Job is one simulated Job.
-type Job struct {
-	Revision  string
-	Component string
-	Phase     world.JobPhase
-	Message   string
+const (
+	instanceName = "demo"
+	routedSlots  = 4
+)
+
+// index is a slot's place in slots.
+func index(s world.Slot) int {
+	i := 0
+	switch s.Component {
+	case v1alpha1.API:
+		i = 2
+	case v1alpha1.Worker:
+		i = 4
+	case v1alpha1.Frontend:
+	}
+	if s.Color == v1alpha1.Green {
+		i++
+	}
+	return i
 }
 
-// Cluster is the simulated world.
+// routeIndex is a routed component's place in world.Routed.
+func routeIndex(c v1alpha1.ComponentName) int {
+	if c == v1alpha1.API {
+		return 1
+	}
+	return 0
+}
+
+// deployment is one simulated Deployment with its autoscaler. Its pods are replaced as a whole, never changed in place: worlds that were
+// observed share them.
+type deployment struct {
+	world.Workload
+	// load is how many pods its autoscaler finds right.
+	load int32
+}
+
+// service is one simulated Service: who it selects, and what its EndpointSlices list, which comes later.
+type service struct {
+	exists   bool
+	color    v1alpha1.Color
+	revision string
+	listed   world.Endpoints
+	// epoch, version and author matter for live Services only.
+	epoch   int64
+	version string
+	author  author
+}
+
+// author is who has moved a live route last.
+type author int
+
+const (
+	leader author = iota
+	overtaken
+	person
+)
+
+// Cluster is the simulated world. What is handed out by Observe is never changed afterwards.
 type Cluster struct {
-	Now         time.Time
-	Instance    *v1alpha1.EngLogInstance
-	Version     int // resourceVersion of the instance
-	Target      string
-	Characters  map[string]Character
-	Deployments map[world.Slot]*Deployment
-	Scalers     map[world.Slot]*Scaler
-	Routes      map[v1alpha1.ComponentName]*Route
-	Stored      map[string]bool
-	Configs     map[string]bool
-	Jobs        map[string]*Job
-	Probes      map[string]plan.Probe
-	Findings    map[string]world.Finding
-	serial      int
-	resolved    *v1alpha1.EngLogInstanceSpec
+	Now time.Time
+	// Instance is replaced with each change.
+	Instance *v1alpha1.EngLogInstance
+	// Target is the revision that the spec asks for.
+	Target     string
+	Characters map[string]Character
+	Levels     map[string]Level
+	Database   Database
+
+	deployments [6]deployment
+	colors      [routedSlots]service
+	live        [2]service
+	known       map[string]world.Known
+	jobs        map[string]world.Job
+	probes      []plan.Probe
+	findings    map[string]world.Finding
+	missing     []world.Problem
+	conflicts   []world.Problem
+	quota       *world.Problem
+	stores      map[v1alpha1.ComponentName]world.Store
+	refusals    []world.Problem
+
+	serial    int
+	resolved  *v1alpha1.EngLogInstanceSpec
+	workloads map[world.Slot]world.Workload // as Observe shows them; nil when they have changed
+	previews  map[world.Slot]world.Endpoints
+	routes    map[v1alpha1.ComponentName]world.Route
+	// lax leaves out a rule of the API server, for mutants.
+	lax laxity
+}
+
+// laxity says which preconditions of writes are ignored.
+type laxity struct {
+	scale, route, remove, ensure, status bool
 }
 
 // NewCluster returns an empty cluster with one instance.
 func NewCluster(spec v1alpha1.EngLogInstanceSpec) *Cluster {
-	instance := &v1alpha1.EngLogInstance{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: "model", UID: "1"}, Spec: spec}
-	return &Cluster{
-		Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Instance: instance, Characters: map[string]Character{},
-		Deployments: map[world.Slot]*Deployment{}, Scalers: map[world.Slot]*Scaler{}, Routes: map[v1alpha1.ComponentName]*Route{},
-		Stored: map[string]bool{}, Configs: map[string]bool{}, Jobs: map[string]*Job{}, Probes: map[string]plan.Probe{}, Findings: map[string]world.Finding{},
+	c := &Cluster{
+		Now:        time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		Characters: map[string]Character{}, Levels: map[string]Level{}, Database: Database{Current: 1, Oldest: 1},
+		known: map[string]world.Known{}, jobs: map[string]world.Job{}, findings: map[string]world.Finding{},
 	}
+	c.Instance = &v1alpha1.EngLogInstance{
+		ObjectMeta: metav1.ObjectMeta{Name: instanceName, Namespace: "model", UID: "1", ResourceVersion: c.next()}, Spec: spec,
+	}
+	return c
 }
 
-func (c *Cluster) next() int { c.serial++; return c.serial }
+// next is a resourceVersion that was never given before.
+func (c *Cluster) next() string { c.serial++; return strconv.Itoa(c.serial) }
 
 // Edit changes the spec as a person does.
 func (c *Cluster) Edit(change func(*v1alpha1.EngLogInstanceSpec)) {
-	change(&c.Instance.Spec)
-	c.resolved, c.Version = nil, c.next()
+	instance := *c.Instance
+	instance.Spec = *c.Instance.Spec.DeepCopy()
+	change(&instance.Spec)
+	instance.ResourceVersion = c.next()
+	c.Instance, c.resolved = &instance, nil
 }
 
-// Observe is what a perfect cache would show now.
-func (c *Cluster) Observe() *world.World {
-	w := &world.World{
-		Instance: c.Instance.DeepCopy(), Target: world.Target{Revision: c.Target, Version: c.Target + ".0.0"},
-		Known: map[string]world.Known{}, Workloads: map[world.Slot]world.Workload{}, Routes: map[v1alpha1.ComponentName]world.Route{},
-		Previews: map[world.Slot]world.Endpoints{}, Jobs: map[string]world.Job{}, Findings: maps.Clone(c.Findings),
-	}
+// spec is the instance's spec with every default.
+func (c *Cluster) spec() *v1alpha1.EngLogInstanceSpec {
 	if c.resolved == nil {
 		spec := c.Instance.Resolve()
 		c.resolved = &spec
 	}
-	w.Spec = *c.resolved
-	w.Instance.ResourceVersion = fmt.Sprint(c.Version)
-	for r := range c.Stored {
-		known := world.Known{Version: r + ".0.0"}
-		if c.Configs[r] {
-			known.Config = "config-" + r
-		}
-		w.Known[r] = known
-	}
-	for slot, d := range c.Deployments {
-		w.Workloads[slot] = c.workload(slot, d)
-		w.Previews[slot] = endpoints(d, func(p Pod) bool { return p.Revision == d.Revision })
-	}
-	for component, r := range c.Routes {
-		w.Routes[component] = c.route(component, r)
-	}
-	for name, j := range c.Jobs {
-		w.Jobs[name] = world.Job{Name: name, Revision: j.Revision, Component: j.Component, Phase: j.Phase, Message: j.Message}
-	}
-	return w
+	return c.resolved
 }
 
-func (c *Cluster) workload(slot world.Slot, d *Deployment) world.Workload {
-	w := world.Workload{
-		Exists: true, Revision: d.Revision, Replicas: d.Replicas, Settled: true,
-		Identity: world.Identity{UID: types.UID(fmt.Sprint(d.UID)), ResourceVersion: fmt.Sprint(d.Version)},
-	}
-	for _, p := range d.Pods {
-		w.Pods = append(w.Pods, world.Pod{Name: p.Name, IP: "10.0.0.1", Revision: p.Revision, Ready: p.Ready, ReadySince: p.Since, Terminating: p.Terminating, ImageID: p.Revision})
-	}
-	if s := c.Scalers[slot]; s != nil {
-		w.Autoscaler = &world.Autoscaler{Min: s.Min, Max: s.Max, Desired: s.Desired, Identity: world.Identity{ResourceVersion: fmt.Sprint(s.Version)}}
-	}
-	return w
+func (c *Cluster) setStatus(s v1alpha1.EngLogInstanceStatus) {
+	instance := *c.Instance
+	instance.Status = s
+	instance.ResourceVersion = c.next()
+	c.Instance = &instance
 }
 
-func (c *Cluster) route(component v1alpha1.ComponentName, r *Route) world.Route {
-	seen := world.Route{
-		Exists: true, Color: r.Color, Revision: r.Revision, Epoch: r.Epoch, Identity: world.Identity{ResourceVersion: fmt.Sprint(r.Version)},
-		Endpoints: world.Endpoints{Ready: map[string]int32{}},
+// Observe is what a perfect cache would show now.
+func (c *Cluster) Observe() *world.World {
+	c.refresh()
+	target := world.Target{Revision: c.Target, Version: c.Target + ".0.0"}
+	if len(c.missing) > 0 || len(c.refusals) > 0 {
+		target = world.Target{}
 	}
-	if d := c.Deployments[world.Slot{Component: component, Color: r.Color}]; d != nil {
-		seen.Endpoints = endpoints(d, func(p Pod) bool { return p.Revision == r.Revision })
-	}
-	return seen
-}
-
-func endpoints(d *Deployment, of func(Pod) bool) world.Endpoints {
-	e := world.Endpoints{Ready: map[string]int32{}}
-	for _, p := range d.Pods {
-		if p.Ready && !p.Terminating && of(p) {
-			e.Ready[p.Revision]++
-		}
-	}
-	return e
-}
-
-// Apply makes one write, with the preconditions that the API server would check. It returns whether anything changed.
-func (c *Cluster) Apply(w plan.Write) (changed bool, err error) {
-	switch w := w.(type) {
-	case plan.Ensure:
-		return c.ensure(w)
-	case plan.Scale:
-		return c.scale(w)
-	case plan.Delete:
-		return c.remove(w)
-	default:
-		return false, fmt.Errorf("unknown write %T", w)
+	return &world.World{
+		Instance: c.Instance, Spec: *c.spec(), Target: target,
+		Known: c.known, Workloads: c.workloads, Routes: c.routes, Previews: c.previews, Jobs: c.jobs, Findings: maps.Clone(c.findings),
+		Missing: c.missing, Conflicts: c.conflicts, Refusals: c.refusals, Quota: c.quota, Stores: c.stores,
 	}
 }
 
-func (c *Cluster) ensure(e plan.Ensure) (bool, error) {
-	slot := world.Slot{Component: e.Component, Color: e.Color}
-	switch e.Kind {
-	case plan.Snapshot:
-		return put(c.Stored, e.Revision), nil
-	case plan.Config:
-		return put(c.Configs, e.Revision), nil
-	case plan.Deployment:
-		return c.ensureDeployment(slot, e.Revision), nil
-	case plan.Autoscaler:
-		return c.ensureScaler(slot, e), nil
-	case plan.LiveService:
-		return c.ensureRoute(e)
-	case plan.Job:
-		return c.ensureJob(e), nil
-	default:
-		return false, nil // children without a part in the machine
-	}
-}
-
-func put(set map[string]bool, name string) bool {
-	had := set[name]
-	set[name] = true
-	return !had
-}
-
-func (c *Cluster) ensureDeployment(slot world.Slot, revision string) bool {
-	d := c.Deployments[slot]
-	if d == nil {
-		c.Deployments[slot] = &Deployment{Revision: revision, Replicas: 1, UID: c.next(), Version: c.next()}
-		return true
-	}
-	if d.Revision == revision {
-		return false
-	}
-	d.Revision, d.Version = revision, c.next()
-	return true
-}
-
-func (c *Cluster) ensureScaler(slot world.Slot, e plan.Ensure) bool {
-	s := c.Scalers[slot]
-	if s == nil {
-		c.Scalers[slot] = &Scaler{Min: e.Min, Max: e.Max, Version: c.next()}
-		return true
-	}
-	if s.Min == e.Min && s.Max == e.Max {
-		return false
-	}
-	s.Min, s.Max, s.Version = e.Min, e.Max, c.next()
-	return true
-}
-
-func (c *Cluster) ensureRoute(e plan.Ensure) (bool, error) {
-	r := c.Routes[e.Component]
-	if r == nil {
-		c.Routes[e.Component] = &Route{Color: e.Color, Revision: e.Revision, Epoch: e.Epoch, Version: c.next()}
-		return true, nil
-	}
-	if e.Identity.ResourceVersion != fmt.Sprint(r.Version) {
-		return false, fmt.Errorf("conflict on the route of %s", e.Component)
-	}
-	if r.Color == e.Color && r.Revision == e.Revision && r.Epoch == e.Epoch {
-		return false, nil
-	}
-	r.Color, r.Revision, r.Epoch, r.Version = e.Color, e.Revision, e.Epoch, c.next()
-	return true, nil
-}
-
-func (c *Cluster) ensureJob(e plan.Ensure) bool {
-	name := plan.JobName(c.Instance.Name, e)
-	if c.Jobs[name] != nil {
-		return false
-	}
-	component := "check"
-	if e.Purpose == plan.Expand || e.Purpose == plan.Contract {
-		component = "migrate"
-	}
-	c.Jobs[name] = &Job{Revision: e.Revision, Component: component, Phase: world.JobActive}
-	return true
-}
-
-func (c *Cluster) scale(s plan.Scale) (bool, error) {
-	d := c.Deployments[s.Slot]
-	if d == nil {
-		return false, fmt.Errorf("no Deployment in %v", s.Slot)
-	}
-	if s.Replicas == 0 && s.Identity.ResourceVersion != fmt.Sprint(d.Version) {
-		return false, fmt.Errorf("conflict on %v", s.Slot)
-	}
-	if d.Replicas == s.Replicas {
-		return false, nil
-	}
-	d.Replicas, d.Version = s.Replicas, c.next()
-	return true, nil
-}
-
-func (c *Cluster) remove(d plan.Delete) (bool, error) {
-	for slot, s := range c.Scalers {
-		if plan.SlotName(c.Instance.Name, slot) == d.Name && d.Kind == plan.Autoscaler {
-			if d.Identity.ResourceVersion != fmt.Sprint(s.Version) {
-				return false, fmt.Errorf("conflict on the autoscaler of %v", slot)
+// refresh rebuilds what Observe shows where it has changed.
+func (c *Cluster) refresh() {
+	if c.workloads == nil {
+		c.workloads = make(map[world.Slot]world.Workload, len(slots))
+		for i := range c.deployments {
+			if d := &c.deployments[i]; d.Exists || len(d.Pods) > 0 || d.Autoscaler != nil {
+				c.workloads[slots[i]] = d.Workload
 			}
-			delete(c.Scalers, slot)
-			return true, nil
 		}
 	}
-	return false, nil
+	if c.previews == nil {
+		c.previews = make(map[world.Slot]world.Endpoints, routedSlots)
+		for i := range c.colors {
+			if c.colors[i].exists {
+				c.previews[slots[i]] = c.colors[i].listed
+			}
+		}
+	}
+	if c.routes == nil {
+		c.routes = make(map[v1alpha1.ComponentName]world.Route, len(c.live))
+		for i, component := range world.Routed {
+			if s := &c.live[i]; s.exists {
+				c.routes[component] = world.Route{
+					Exists: true, Color: s.color, Revision: s.revision, Epoch: s.epoch, Endpoints: s.listed,
+					Identity: world.Identity{UID: types.UID("r"), ResourceVersion: s.version},
+				}
+			}
+		}
+	}
 }
 
 // Persist writes the status with a compare-and-swap.
 func (c *Cluster) Persist(seenVersion string, status v1alpha1.EngLogInstanceStatus) (bool, error) {
-	if seenVersion != fmt.Sprint(c.Version) {
-		return false, fmt.Errorf("conflict on the instance")
+	if seenVersion != c.Instance.ResourceVersion && !c.lax.status {
+		return false, errConflict
 	}
-	if equalStatus(&c.Instance.Status, &status) {
+	if sameStatus(&c.Instance.Status, &status) {
 		return false, nil
 	}
-	c.Instance.Status = *status.DeepCopy()
-	c.Version = c.next()
+	keepSeconds(&status)
+	c.setStatus(status)
 	return true, nil
 }
 
-// slots lists the slots in a fixed order, so that a seed replays.
-func (c *Cluster) slots() []world.Slot {
-	return slices.SortedFunc(maps.Keys(c.Deployments), func(a, b world.Slot) int {
-		return compare(string(a.Component)+string(a.Color), string(b.Component)+string(b.Color))
-	})
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
+// keepSeconds makes times what JSON makes of them: whole seconds.
+func keepSeconds(s *v1alpha1.EngLogInstanceStatus) {
+	cut := func(t *metav1.Time) {
+		if t != nil {
+			t.Time = t.Truncate(time.Second)
+		}
+	}
+	for _, r := range []*v1alpha1.RevisionStatus{s.Active, s.Candidate, s.Previous} {
+		if r != nil {
+			cut(r.Since)
+			cut(r.RetainedUntil)
+		}
+	}
+	if r := s.Rollout; r != nil {
+		cut(r.StepEnteredAt)
+		cut(r.Deadline)
+		cut(r.FloorUntil)
+		cut(r.SwitchedAt)
+		cut(r.VerifiedAt)
+		cut(r.StartedAt)
 	}
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
@@ -20,156 +21,351 @@ func broken(invariant, format string, args ...any) error {
 	return &Violation{Invariant: invariant, Message: fmt.Sprintf(format, args...)}
 }
 
-// Watcher checks the invariants of one schedule. Each method returns the first that is broken.
-type Watcher struct {
-	moved map[string]int
-	last  *v1alpha1.EngLogInstanceStatus
-}
-
-// NewWatcher returns a watcher for a new schedule.
-func NewWatcher() *Watcher { return &Watcher{moved: map[string]int{}} }
+// Watcher checks the invariants of one schedule: I1 to I8, and I9, that workers are handed over in order. Each method returns the first that
+// is broken. What it knows about a rollout it knows by itself: it must not ask the planner or its guards.
+type Watcher struct{}
 
 // Written judges a write that changed the cluster, against what its author had seen.
-func (x *Watcher) Written(c *Cluster, seen *world.World, w plan.Write, before Route) error {
+func (Watcher) Written(c *Cluster, seen *world.World, w plan.Write, before Before) error {
 	switch w := w.(type) {
 	case plan.Ensure:
-		return x.ensured(c, seen, w, before)
+		return ensured(c, seen, w, before)
 	case plan.Scale:
-		return x.scaled(c, seen, w)
+		return scaled(c, seen, w, before)
+	case plan.Delete:
+		return deleted(c, seen, w)
 	default:
 		return nil
 	}
 }
 
-func (x *Watcher) ensured(c *Cluster, seen *world.World, e plan.Ensure, before Route) error {
+func ensured(c *Cluster, seen *world.World, e plan.Ensure, before Before) error {
 	switch e.Kind {
 	case plan.LiveService:
-		if before.Color != "" && before.Color != e.Color || before.Color == "" {
-			return x.routeMoved(seen, e, before)
+		if before.Route.color != e.Color || before.Route.revision != e.Revision {
+			return routeMoved(seen, e, before.Route)
 		}
 	case plan.Job:
 		return oneMigration(c)
 	case plan.Deployment:
-		r := c.Routes[e.Component]
-		if r != nil && r.Color == e.Color && r.Revision != e.Revision && leads(c, seen, r) {
-			return broken("I2", "the template of %s in %s was replaced by %s while the live route leads to %s", e.Component, e.Color, e.Revision, r.Revision)
-		}
+		return templateReplaced(c, seen, e, before)
+	case plan.Autoscaler:
+		return boundsSet(seen, e, before)
 	default:
 	}
 	return nil
 }
 
-// leads is true when the route is where the status says that it belongs; one that a person has moved is not.
-func leads(c *Cluster, seen *world.World, r *Route) bool {
-	a := c.Instance.Status.Active
-	return a != nil && a.Color == r.Color && a.Revision == r.Revision && seen.Instance.Status.Active != nil
-}
-
-// routeMoved checks I1 (only to a color that was seen to be up) and I4 (once per epoch).
-func (x *Watcher) routeMoved(seen *world.World, e plan.Ensure, before Route) error {
-	slot := world.Slot{Component: e.Component, Color: e.Color}
-	required := int32(1)
-	if r := seen.Instance.Status.Rollout; r != nil && r.Floor != nil && (r.Step == v1alpha1.StepSwitching || r.Step == v1alpha1.StepRollingBack) {
-		required = max(1, floorOf(r.Floor, e.Component))
+// routeMoved checks I7 (only where the persisted step says), I1 (only to a color that was seen to be up) and I4 (with a new epoch).
+func routeMoved(seen *world.World, e plan.Ensure, before service) error {
+	status, step := &seen.Instance.Status, stepOf(&seen.Instance.Status)
+	if to := leaderOf(status); to == nil || to.Color != e.Color || to.Revision != e.Revision {
+		return broken("I7", "the route of %s was moved to %s %s in %s, which is not where the status leads", e.Component, e.Color, e.Revision, step)
 	}
-	if ready := seen.Workloads[slot].Ready(e.Revision); ready < required {
-		return broken("I1", "traffic of %s moved to %s %s with %d of %d ready", e.Component, e.Color, e.Revision, ready, required)
+	switching := step == v1alpha1.StepSwitching || step == v1alpha1.StepRollingBack
+	if err := mayTake(seen, e, switching); err != nil {
+		return err
 	}
-	if before.Color == "" {
-		return nil
+	if step == v1alpha1.StepRollingBack && outdated(status, e.Revision) {
+		return broken("I1", "traffic of %s moved back to %s, which the schema has left behind", e.Component, e.Revision)
 	}
-	key := fmt.Sprintf("%s/%d", e.Component, e.Epoch)
-	if x.moved[key]++; x.moved[key] > 1 {
-		return broken("I4", "the route of %s changed its color twice in epoch %d", e.Component, e.Epoch)
+	if before.exists && e.Epoch <= before.epoch {
+		return broken("I4", "the route of %s moved with epoch %d after %d", e.Component, e.Epoch, before.epoch)
 	}
-	if e.Epoch <= before.Epoch {
-		return broken("I4", "the route of %s moved with epoch %d after %d", e.Component, e.Epoch, before.Epoch)
+	if status.Rollout != nil && e.Epoch > status.Rollout.Epoch {
+		return broken("I4", "the route of %s moved with epoch %d, %d is persisted", e.Component, e.Epoch, status.Rollout.Epoch)
 	}
 	return nil
 }
 
-func floorOf(f *v1alpha1.CapacityFloor, c v1alpha1.ComponentName) int32 {
+// mayTake checks I1: a switch needs the whole revision at its full size, a repair a pod of the component.
+func mayTake(seen *world.World, e plan.Ensure, switching bool) error {
+	if switching {
+		return isUp(seen, e.Color, e.Revision)
+	}
+	w := seen.Workloads[world.Slot{Component: e.Component, Color: e.Color}]
+	if w.Revision != e.Revision || w.Ready(e.Revision) == 0 {
+		return broken("I1", "traffic of %s moved to %s %s, where nobody is ready", e.Component, e.Color, e.Revision)
+	}
+	return nil
+}
+
+// leaderOf is where users belong in the persisted step.
+func leaderOf(s *v1alpha1.EngLogInstanceStatus) *v1alpha1.RevisionStatus {
+	switch stepOf(s) {
+	case v1alpha1.StepSwitching:
+		return s.Candidate
+	case v1alpha1.StepRollingBack:
+		return s.Previous
+	default:
+		return s.Active
+	}
+}
+
+// isUp checks that each routed component of a revision was seen to be up, at its full size.
+func isUp(seen *world.World, color v1alpha1.Color, revision string) error {
+	for _, component := range routedIn(&seen.Spec) {
+		slot := world.Slot{Component: component, Color: color}
+		w, required := seen.Workloads[slot], max(1, floorOf(seen, component))
+		if w.Revision != revision {
+			return broken("I1", "%s %s is taken for ready while the template of %s is %s", color, revision, component, w.Revision)
+		}
+		if n := w.Ready(revision); n < required {
+			return broken("I1", "%s %s is taken for ready with %d of %d %s pods", color, revision, n, required, component)
+		}
+		if of, others := seen.Previews[slot].Of(revision); of < required || others > 0 {
+			return broken("I1", "%s %s is taken for ready with %d of %d endpoints of %s, %d of others", color, revision, of, required, component, others)
+		}
+		if images(w, revision) > 1 && stepOf(&seen.Instance.Status) == v1alpha1.StepSwitching {
+			return broken("I1", "traffic moved to %s %s, whose %s pods run different images", color, revision, component)
+		}
+	}
+	return nil
+}
+
+func routedIn(spec *v1alpha1.EngLogInstanceSpec) []v1alpha1.ComponentName {
+	if spec.Frontend.Mode == v1alpha1.ModeDisabled {
+		return world.Routed[1:]
+	}
+	return world.Routed
+}
+
+// sized is what the spec says about a component's pods: the least, and the most (0 for a fixed number).
+func sized(spec *v1alpha1.EngLogInstanceSpec, c v1alpha1.ComponentName) (least, most int32) {
+	var a *v1alpha1.AutoscalingSpec
+	var fixed int32
 	switch c {
 	case v1alpha1.API:
-		return f.API
+		a, fixed = spec.API.Autoscaling, spec.API.Replicas
 	case v1alpha1.Frontend:
-		return f.Frontend
-	default:
-		return f.Worker
+		a, fixed = spec.Frontend.Autoscaling, spec.Frontend.Replicas
+	case v1alpha1.Worker:
+		if fixed = spec.Worker.Replicas; spec.Worker.Autoscaling != nil {
+			a = &spec.Worker.Autoscaling.AutoscalingSpec
+		}
 	}
+	if a == nil {
+		return max(fixed, 1), 0
+	}
+	return max(a.MinReplicas, 1), a.MaxReplicas
 }
 
+// clamp keeps a number within an autoscaler's bounds.
+func clamp(spec *v1alpha1.EngLogInstanceSpec, c v1alpha1.ComponentName, n int32) int32 {
+	least, most := sized(spec, c)
+	if most == 0 {
+		return n
+	}
+	return min(max(n, least), most)
+}
+
+// floorOf is the persisted floor of a component within its bounds.
+func floorOf(seen *world.World, c v1alpha1.ComponentName) int32 {
+	r := seen.Instance.Status.Rollout
+	if r == nil || r.Floor == nil {
+		least, _ := sized(&seen.Spec, c)
+		return least
+	}
+	n := r.Floor.Frontend
+	switch c {
+	case v1alpha1.API:
+		n = r.Floor.API
+	case v1alpha1.Worker:
+		n = r.Floor.Worker
+	case v1alpha1.Frontend:
+	}
+	return clamp(&seen.Spec, c, n)
+}
+
+func images(w world.Workload, revision string) int {
+	ids := make(map[string]bool, 2)
+	for _, p := range w.Pods {
+		if p.Revision == revision && p.Ready && !p.Terminating {
+			ids[p.ImageID] = true
+		}
+	}
+	return len(ids)
+}
+
+// outdated is true for a revision that the schema, as the status records it, no longer allows.
+func outdated(s *v1alpha1.EngLogInstanceStatus, revision string) bool {
+	if s.Schema == nil {
+		return false
+	}
+	for _, l := range s.Schema.Levels {
+		if l.Revision == revision && l.Level < s.Schema.OldestCompatible {
+			return true
+		}
+	}
+	return false
+}
+
+// oneMigration checks I3.
 func oneMigration(c *Cluster) error {
-	running := map[string]bool{}
-	for _, j := range c.Jobs {
+	running := 0
+	for _, j := range c.jobs {
 		if j.Component == "migrate" && j.Phase == world.JobActive {
-			running[j.Revision] = true
+			running++
 		}
 	}
-	if len(running) > 1 {
-		return broken("I3", "migrations of %d revisions run at once", len(running))
+	if running > 1 {
+		return broken("I3", "%d migrations run at once", running)
 	}
 	return nil
 }
 
-// scaled checks I2: what users reach, or may have to go back to, is not taken down.
-func (x *Watcher) scaled(c *Cluster, seen *world.World, s plan.Scale) error {
-	if s.Replicas > 0 || c.Instance.Spec.Activity == v1alpha1.ActivityHibernated {
+// templateReplaced checks I2: pods that users reach are not replaced in place. It tells nothing where a person has led users elsewhere.
+func templateReplaced(c *Cluster, seen *world.World, e plan.Ensure, before Before) error {
+	if slot := (world.Slot{Component: e.Component, Color: e.Color}); index(slot) >= routedSlots {
 		return nil
 	}
-	d, r := c.Deployments[s.Slot], c.Routes[s.Slot.Component]
-	if r != nil && r.Color == s.Slot.Color && r.Revision == d.Revision {
-		return broken("I2", "%v was scaled to zero while its route leads there", s.Slot)
+	r := &c.live[routeIndex(e.Component)]
+	if before.Workload.Exists && r.exists && r.color == e.Color && r.revision == before.Workload.Revision && r.author != person {
+		return broken("I2", "the template of %s in %s was replaced by %s while users are led to %s", e.Component, e.Color, e.Revision, r.revision)
 	}
-	p := c.Instance.Status.Previous
-	if p == nil || p.Color != s.Slot.Color || s.Slot.Component == v1alpha1.Worker || p.RetainedUntil == nil {
-		return nil
-	}
-	superseded := seen.Target.Revision != c.Instance.Status.Rollout.ToRevision
-	if c.Now.Before(p.RetainedUntil.Time) && !superseded && c.Instance.Status.Rollout.Step == v1alpha1.StepRetaining {
-		return broken("I2", "%v was scaled to zero before its retention ended", s.Slot)
+	if p := seen.Instance.Status.Previous; p != nil && p.Color == e.Color && p.Revision != e.Revision {
+		return broken("I2", "the template of %s in %s was replaced by %s while %s is retained", e.Component, e.Color, e.Revision, p.Revision)
 	}
 	return nil
 }
 
-// Persisted checks I8: no timer of a step becomes shorter, whatever died in between.
-func (x *Watcher) Persisted(now *v1alpha1.EngLogInstanceStatus) error {
-	was := x.last
-	x.last = now.DeepCopy()
-	if was == nil || was.Rollout == nil || now.Rollout == nil || was.Rollout.ID != now.Rollout.ID || was.Rollout.Step != now.Rollout.Step {
-		return nil
+// keepsFloor lists the steps in which both colors keep the size that the switch was made with.
+var keepsFloor = map[v1alpha1.Step]bool{v1alpha1.StepConfirming: true, v1alpha1.StepHandover: true, v1alpha1.StepRollingBack: true}
+
+// boundsSet checks that an autoscaler never gets to work on nothing, and does not undercut a floor.
+func boundsSet(seen *world.World, e plan.Ensure, before Before) error {
+	if before.Workload.Replicas == 0 && before.Author == leader {
+		return broken("I2", "the autoscaler of %s in %s was made for no pods, and so is switched off", e.Component, e.Color)
 	}
-	if a, b := was.Rollout, now.Rollout; a.Deadline != nil && (b.Deadline == nil || b.Deadline.Before(a.Deadline)) {
-		return broken("I8", "the deadline of %s became shorter", b.Step)
-	}
-	if was.Previous != nil && now.Previous != nil && was.Previous.RetainedUntil != nil && now.Previous.Revision == was.Previous.Revision &&
-		(now.Previous.RetainedUntil == nil || now.Previous.RetainedUntil.Before(was.Previous.RetainedUntil)) {
-		return broken("I8", "the retention of %s became shorter", now.Previous.Revision)
-	}
-	if now.Rollout.Epoch < was.Rollout.Epoch {
-		return broken("I4", "the epoch shrank from %d to %d", was.Rollout.Epoch, now.Rollout.Epoch)
+	status, step := &seen.Instance.Status, stepOf(&seen.Instance.Status)
+	p := status.Previous
+	retained := p != nil && p.Color == e.Color && step == v1alpha1.StepRetaining
+	if e.Component != v1alpha1.Worker && (keepsFloor[step] || retained) && e.Min < floorOf(seen, e.Component) {
+		return broken("I2", "the autoscaler of %s in %s may go down to %d in %s, the floor is %d", e.Component, e.Color, e.Min, step, floorOf(seen, e.Component))
 	}
 	return nil
 }
 
-// Rested checks what must hold when nothing moves any more: I6, the machine is at an end; I7, the status tells the truth about traffic; and
-// users are served.
-func (x *Watcher) Rested(c *Cluster, waits func(v1alpha1.Step) bool) error {
-	status := &c.Instance.Status
-	if step := stepOf(status); step != v1alpha1.StepStable && !waits(step) {
-		return broken("I6", "came to rest in %s: %s", step, status.Rollout.Message)
+// asleep is true when nobody is to be served.
+func asleep(seen *world.World) bool {
+	return seen.Spec.Activity == v1alpha1.ActivityHibernated && stepOf(&seen.Instance.Status) == v1alpha1.StepStable
+}
+
+// scaled checks I2: what users reach, or may have to go back to, is not taken down or made smaller than it has to be.
+func scaled(c *Cluster, seen *world.World, s plan.Scale, before Before) error {
+	if err := handedOver(seen, c, s); err != nil {
+		return err
 	}
-	if status.Active == nil {
+	if s.Replicas > 0 {
+		return resized(c, seen, s, before)
+	}
+	if asleep(seen) {
 		return nil
 	}
-	for _, component := range world.Routed {
-		r := c.Routes[component]
-		if r == nil || r.Color != status.Active.Color || r.Revision != status.Active.Revision {
-			return broken("I7", "the status says %s %s, the route of %s says otherwise", status.Active.Color, status.Active.Revision, component)
+	if err := ledTo(c, s.Slot, before.Workload.Revision, "scaled to zero"); err != nil {
+		return err
+	}
+	return neededBy(c, seen, s.Slot, before.Workload.Revision)
+}
+
+// ledTo checks that users are not led to a slot, neither by a route nor by what is listed behind it. A route that a person has just moved is
+// the person's risk.
+func ledTo(c *Cluster, slot world.Slot, revision, what string) error {
+	if index(slot) >= routedSlots {
+		return nil
+	}
+	r := &c.live[routeIndex(slot.Component)]
+	if r.exists && r.color == slot.Color && r.revision == revision && r.author == leader {
+		return broken("I2", "%s in %s was %s while its route leads there", slot.Component, slot.Color, what)
+	}
+	if r.exists && r.color != slot.Color && r.listed.Ready[revision] > 0 {
+		return broken("I2", "%s in %s was %s while its endpoints are still listed", slot.Component, slot.Color, what)
+	}
+	return nil
+}
+
+// neededBy checks that a slot which is taken down has no role that needs it.
+func neededBy(c *Cluster, seen *world.World, slot world.Slot, revision string) error {
+	status, step := &seen.Instance.Status, stepOf(&seen.Instance.Status)
+	disabled := slot.Component == v1alpha1.Frontend && len(routedIn(&seen.Spec)) == 1
+	if a := status.Active; a != nil && a.Color == slot.Color && a.Revision == revision && !disabled {
+		if slot.Component != v1alpha1.Worker || step != v1alpha1.StepRollingBack {
+			return broken("I2", "%s of the active color was scaled to zero in %s", slot.Component, step)
 		}
-		d := c.Deployments[world.Slot{Component: component, Color: r.Color}]
-		if c.Instance.Spec.Activity != v1alpha1.ActivityHibernated && (d == nil || endpoints(d, func(p Pod) bool { return p.Revision == r.Revision }).Ready[r.Revision] == 0) {
-			return broken("I6", "nobody serves %s", component)
+	}
+	p := status.Previous
+	if p == nil || p.Color != slot.Color || p.Revision != revision || slot.Component == v1alpha1.Worker || disabled {
+		return nil
+	}
+	if step != v1alpha1.StepRetiring {
+		return broken("I2", "%s of the previous color was scaled to zero in %s", slot.Component, step)
+	}
+	frontend := &c.deployments[index(world.Slot{Component: v1alpha1.Frontend, Color: slot.Color})]
+	if slot.Component == v1alpha1.API && ready(frontend, revision) > 0 {
+		return broken("I2", "the API in %s was taken from under its frontend", slot.Color)
+	}
+	return nil
+}
+
+// resized checks that a number of pods is neither fought over with an autoscaler nor cut below what the spec asks for.
+func resized(c *Cluster, seen *world.World, s plan.Scale, before Before) error {
+	d := &before.Workload
+	if d.Autoscaler != nil && d.Replicas > 0 {
+		return broken("I2", "%s in %s was scaled to %d beside its autoscaler", s.Slot.Component, s.Slot.Color, s.Replicas)
+	}
+	least, _ := sized(c.spec(), s.Slot.Component)
+	led := index(s.Slot) < routedSlots && c.live[routeIndex(s.Slot.Component)].color == s.Slot.Color
+	if led && s.Replicas < min(d.Replicas, least) {
+		return broken("I2", "%s in %s was cut from %d to %d pods", s.Slot.Component, s.Slot.Color, d.Replicas, s.Replicas)
+	}
+	if led && keepsFloor[stepOf(&seen.Instance.Status)] && s.Replicas < min(d.Replicas, floorOf(seen, s.Slot.Component)) {
+		return broken("I2", "%s in %s was cut from %d to %d pods, below its floor", s.Slot.Component, s.Slot.Color, d.Replicas, s.Replicas)
+	}
+	return nil
+}
+
+// deleted checks that an autoscaler goes only from a slot that is taken down or has a fixed size.
+func deleted(c *Cluster, seen *world.World, d plan.Delete) error {
+	if d.Kind != plan.Autoscaler {
+		return nil
+	}
+	for i, slot := range slots {
+		if slotNames[i] != d.Name || i >= routedSlots || asleep(seen) {
+			continue
+		}
+		if _, most := sized(&seen.Spec, slot.Component); most == 0 {
+			continue
+		}
+		if err := ledTo(c, slot, c.deployments[i].Revision, "left without its autoscaler"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handedOver checks I9: a version's workers start after its API has proved itself; where they must not overlap, after the others have ended.
+func handedOver(seen *world.World, c *Cluster, s plan.Scale) error {
+	if s.Slot.Component != v1alpha1.Worker || s.Replicas == 0 {
+		return nil
+	}
+	status, step := &seen.Instance.Status, stepOf(&seen.Instance.Status)
+	if k := status.Candidate; k != nil && k.Color == s.Slot.Color {
+		return broken("I9", "workers of the candidate %s were started in %s", k.Revision, step)
+	}
+	if a := status.Active; a != nil && a.Color == s.Slot.Color && step == v1alpha1.StepConfirming {
+		return broken("I9", "workers of %s were started before it was confirmed", a.Revision)
+	}
+	if r := status.Rollout; r != nil && !c.Now.Before(r.StepEnteredAt.Add(time.Duration(seen.Spec.Worker.DrainTimeoutSeconds)*time.Second)) {
+		return nil // they have had their time
+	}
+	forbidden := seen.Spec.Rollout.Workers != nil && seen.Spec.Rollout.Workers.Overlap == v1alpha1.WorkerOverlapForbidden
+	if !forbidden {
+		return nil
+	}
+	other := &c.deployments[index(world.Slot{Component: v1alpha1.Worker, Color: world.Other(s.Slot.Color)})]
+	for _, p := range other.Pods {
+		if p.Waiting != lostNode && !(p.Terminating && !p.Ready) {
+			return broken("I9", "workers in %s were started beside those of the other color in %s", s.Slot.Color, step)
 		}
 	}
 	return nil

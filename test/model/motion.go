@@ -1,125 +1,402 @@
 package model
 
 import (
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
-
-	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
 
-func equalStatus(a, b *v1alpha1.EngLogInstanceStatus) bool {
-	return equality.Semantic.DeepEqual(a, b)
-}
-
 // Settle lets controllers and kubelets do all they can at once, and returns whether anything moved.
 func (c *Cluster) Settle() bool {
 	moved := false
-	for _, slot := range c.slots() {
-		moved = c.settleDeployment(slot) || moved
+	for i := range slots {
+		moved = c.autoscale(i) || moved
+		moved = c.settlePods(i) || moved
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Jobs)) {
-		moved = c.settleJob(c.Jobs[name]) || moved
+	moved = c.settleEndpoints() || moved
+	for _, name := range c.activeJobs() {
+		moved = c.settleJob(name) || moved
 	}
-	return c.settleChecks() || moved
+	for _, p := range c.probes {
+		moved = c.settleProbe(p) || moved
+	}
+	return moved
 }
 
-func (c *Cluster) settleDeployment(slot world.Slot) bool {
-	d := c.Deployments[slot]
-	before := fmt.Sprint(d.Pods)
-	c.autoscale(slot)
-	d.Pods = slices.DeleteFunc(d.Pods, func(p Pod) bool { return p.Terminating })
-	for i := range d.Pods {
-		if !d.Pods[i].Ready && c.healthy(slot, d.Pods[i].Revision) {
-			d.Pods[i].Ready, d.Pods[i].Since = true, c.Now
+// Move lets one controller or kubelet, chosen at random, do one thing; some are slow.
+func (c *Cluster) Move(r *rand.Rand) bool {
+	switch n := r.IntN(14); {
+	case n < 6:
+		return c.movePod(r.IntN(6), r)
+	case n < 9:
+		return c.moveEndpoints(r)
+	case n < 11:
+		if jobs := c.activeJobs(); len(jobs) > 0 {
+			return c.settleJob(jobs[r.IntN(len(jobs))])
+		}
+	case n < 13:
+		if len(c.probes) > 0 {
+			return c.settleProbe(c.probes[r.IntN(len(c.probes))])
+		}
+	default:
+		return c.autoscale(r.IntN(6))
+	}
+	return false
+}
+
+// movePod advances one pod of a slot: it is made, gets ready, begins to end, or has ended.
+func (c *Cluster) movePod(i int, r *rand.Rand) bool {
+	d := &c.deployments[i]
+	pods := slices.Clone(d.Pods)
+	for _, at := range r.Perm(len(pods)) {
+		if p := &pods[at]; p.Terminating && p.Waiting != lostNode {
+			if p.Ready { // endpoints go first, then the container
+				p.Ready = false
+				return c.setPods(i, pods)
+			}
+			return c.setPods(i, slices.Delete(pods, at, at+1))
+		} else if want := c.healthy(i, p.Revision); !p.Terminating && p.Ready != want {
+			p.Ready, p.ReadySince = want, c.Now
+			return c.setPods(i, pods)
 		}
 	}
-	c.replace(slot, d)
-	if fmt.Sprint(d.Pods) == before {
+	if replaced, ok := c.replace(i, pods, 1); ok {
+		return c.setPods(i, replaced)
+	}
+	return false
+}
+
+// settlePods ends, makes and readies all pods of a slot.
+func (c *Cluster) settlePods(i int) bool {
+	d := &c.deployments[i]
+	if c.calm(i) {
 		return false
 	}
-	d.Version = c.next() // its status changed
+	pods := slices.DeleteFunc(slices.Clone(d.Pods), func(p world.Pod) bool { return p.Terminating && p.Waiting != lostNode })
+	for at := range pods {
+		if p := &pods[at]; !p.Terminating {
+			if want := c.healthy(i, p.Revision); p.Ready != want {
+				p.Ready, p.ReadySince = want, c.Now
+			}
+		}
+	}
+	pods, _ = c.replace(i, pods, 100)
+	return !slices.Equal(pods, d.Pods) && c.setPods(i, pods)
+}
+
+// calm is true when nothing of a slot has to move.
+func (c *Cluster) calm(i int) bool {
+	d := &c.deployments[i]
+	var n int32
+	for at := range d.Pods {
+		p := &d.Pods[at]
+		if p.Terminating && p.Waiting == lostNode {
+			continue
+		}
+		if p.Terminating || p.Revision != d.Revision || p.Ready != c.healthy(i, p.Revision) {
+			return false
+		}
+		n++
+	}
+	return n == c.wanted(i)
+}
+
+func (c *Cluster) wanted(i int) int32 {
+	if d := &c.deployments[i]; d.Exists {
+		return d.Replicas
+	}
+	return 0
+}
+
+// setPods also changes the Deployment: its status counts them.
+func (c *Cluster) setPods(i int, pods []world.Pod) bool {
+	d := c.touch(i)
+	d.Pods = pods
+	if d.Exists {
+		c.changed(d)
+	}
 	return true
 }
 
-func (c *Cluster) autoscale(slot world.Slot) {
-	s, d := c.Scalers[slot], c.Deployments[slot]
-	if s == nil || d.Replicas == 0 {
-		return
-	}
-	s.Desired = min(max(d.Replicas, s.Min), s.Max)
-	if d.Replicas != s.Desired {
-		d.Replicas, d.Version = s.Desired, c.next()
-	}
-}
+// lostNode marks a Terminating pod whose node is gone: it never ends.
+const lostNode = "NodeLost"
 
-// replace brings the pods to the template and number that are wanted, as a ReplicaSet does.
-func (c *Cluster) replace(slot world.Slot, d *Deployment) {
-	var current []int
-	for i := range d.Pods {
-		switch {
-		case d.Pods[i].Terminating:
-		case d.Pods[i].Revision != d.Revision:
-			d.Pods[i].Terminating, d.Pods[i].Ready = true, false
+// replace brings the pods to the template and number that are wanted, as a ReplicaSet does, with at most so many changes. Pods of an older
+// template go only as new ones are ready.
+func (c *Cluster) replace(i int, pods []world.Pod, most int) ([]world.Pod, bool) {
+	d, moved := &c.deployments[i], false
+	var current, up, old int
+	for at := range pods {
+		switch p := &pods[at]; {
+		case p.Terminating:
+		case p.Revision != d.Revision:
+			old++
 		default:
-			current = append(current, i)
+			current++
+			if p.Ready {
+				up++
+			}
 		}
 	}
-	for n := len(current); n < int(d.Replicas); n++ {
-		d.Pods = append(d.Pods, Pod{Name: fmt.Sprintf("%s-%s-%d", slot.Component, slot.Color, c.next()), Revision: d.Revision, Since: c.Now})
+	want := int(c.wanted(i))
+	for ; current < want && most > 0; most-- {
+		pods, current, moved = append(pods, c.newPod(i)), current+1, true
 	}
-	for n := len(current) - 1; n >= int(d.Replicas); n-- {
-		d.Pods[current[n]].Terminating, d.Pods[current[n]].Ready = true, false
+	for at := len(pods) - 1; at >= 0 && most > 0; at-- {
+		p := &pods[at]
+		surplus := p.Revision == d.Revision && current > want
+		outdated := p.Revision != d.Revision && old > max(want-up, 0)
+		if p.Terminating || !surplus && !outdated {
+			continue
+		}
+		p.Terminating, moved = true, true
+		if most--; surplus {
+			current--
+		} else {
+			old--
+		}
 	}
+	return pods, moved
 }
 
-func (c *Cluster) healthy(slot world.Slot, revision string) bool {
+func (c *Cluster) newPod(i int) world.Pod {
+	d, n := &c.deployments[i], c.next()
+	p := world.Pod{Name: slotNames[i] + "-" + n, IP: "10.0.0." + n, Revision: d.Revision, ReadySince: c.Now, ImageID: d.Revision}
+	if c.Characters[d.Revision] == TwoImages && len(n)%2+int(n[len(n)-1])%2 == 1 {
+		p.ImageID += "-moved"
+	}
+	return p
+}
+
+// healthy says whether a pod of a revision gets ready: its own doing, and the schema's.
+func (c *Cluster) healthy(i int, revision string) bool {
+	level, known := c.Levels[revision]
+	if known && (c.Database.Current < level.Brings || level.Brings < c.Database.Oldest) {
+		return false
+	}
 	switch c.Characters[revision] {
 	case NeverReady:
 		return false
 	case WorkersFail:
-		return slot.Component != v1alpha1.Worker
+		return slots[i].Component != v1alpha1.Worker
 	default:
 		return true
 	}
 }
 
-func (c *Cluster) settleJob(j *Job) bool {
-	if j.Phase != world.JobActive {
+// autoscale lets an HPA act: it follows the load within its bounds, and is switched off by a Deployment of zero.
+func (c *Cluster) autoscale(i int) bool {
+	d := &c.deployments[i]
+	if d.Autoscaler == nil || !d.Exists || d.Replicas == 0 {
 		return false
 	}
-	j.Phase = world.JobComplete
-	if j.Component == "migrate" {
-		j.Message = `{"phase":"expand","from":1,"to":2,"current":2,"oldestCompatible":1}`
-		if c.Characters[j.Revision] == MigrationFails {
-			j.Phase, j.Message = world.JobFailed, `{"phase":"expand","error":"relation does not exist"}`
+	want := d.Replicas
+	if d.load > 0 {
+		want = d.load
+	}
+	want = min(max(want, d.Autoscaler.Min), d.Autoscaler.Max)
+	if want == d.Replicas && want == d.Autoscaler.Desired {
+		return false
+	}
+	scaler := *d.Autoscaler
+	scaler.Desired = want
+	d = c.touch(i)
+	d.Autoscaler, d.Replicas = &scaler, want
+	c.changed(d)
+	return true
+}
+
+// settleEndpoints makes every EndpointSlice list what its Service selects.
+func (c *Cluster) settleEndpoints() bool {
+	moved := false
+	for i := range c.colors {
+		moved = c.converge(&c.colors[i], i, false) || moved
+	}
+	for i := range c.live {
+		moved = c.convergeLive(i) || moved
+	}
+	return moved
+}
+
+func (c *Cluster) moveEndpoints(r *rand.Rand) bool {
+	n := r.IntN(routedSlots + len(c.live))
+	if n < routedSlots {
+		return c.converge(&c.colors[n], n, false)
+	}
+	return c.convergeLive(n - routedSlots)
+}
+
+func (c *Cluster) convergeLive(i int) bool {
+	s := &c.live[i]
+	if !s.exists {
+		return false
+	}
+	return c.converge(s, index(world.Slot{Component: world.Routed[i], Color: s.color}), true)
+}
+
+// converge lists the ready pods that a Service selects: those of its revision in its color.
+func (c *Cluster) converge(s *service, slot int, live bool) bool {
+	if !s.exists {
+		return false
+	}
+	n := ready(&c.deployments[slot], s.revision)
+	if of, others := s.listed.Of(s.revision); of == n && others == 0 && s.listed.Ready != nil {
+		return false
+	}
+	s.listed = world.Endpoints{Identity: s.listed.Identity, ClusterIP: "10.96.0.1", Ready: map[string]int32{}}
+	if n > 0 {
+		s.listed.Ready[s.revision] = n
+	}
+	if live {
+		c.routes = nil
+	} else {
+		c.previews = nil
+	}
+	return true
+}
+
+func (c *Cluster) activeJobs() []string {
+	var names []string
+	for name, j := range c.jobs {
+		if j.Phase == world.JobActive {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// settleJob lets a Job end. Until it has, Reason holds its purpose.
+func (c *Cluster) settleJob(name string) bool {
+	j := c.jobs[name]
+	purpose := plan.Purpose(j.Reason)
+	j.Phase, j.Reason = world.JobComplete, ""
+	switch purpose {
+	case plan.Expand:
+		c.expand(&j)
+	case plan.Contract:
+		level := c.level(j.Revision)
+		c.Database.Oldest = max(c.Database.Oldest, level.Drops)
+		j.Message = c.words("contract", c.Database.Current)
+	case plan.WorkerCheck:
+		if c.Characters[j.Revision] == WorkerCheckBad {
+			j.Phase, j.Message = world.JobFailed, `{"error":"cannot reach the queue"}`
+		}
+	case plan.UserCheck:
+		if c.Characters[j.Revision] == FailsBefore || c.Characters[j.Revision] == FailsAfter && strings.Contains(name, "-after-") {
+			j.Phase, j.Message = world.JobFailed, `{"error":"exit code 1"}`
+		}
+	}
+	c.setJob(j)
+	return true
+}
+
+// level is what a revision has to do with the schema; one that nobody has described brings one level more and drops none.
+func (c *Cluster) level(revision string) Level {
+	if l, ok := c.Levels[revision]; ok {
+		return l
+	}
+	return Level{Brings: 2, Drops: 1}
+}
+
+func (c *Cluster) expand(j *world.Job) {
+	level, from := c.level(j.Revision), c.Database.Current
+	switch character := c.Characters[j.Revision]; {
+	case character == MigrationFails:
+		j.Phase, j.Message = world.JobFailed, `{"phase":"expand","error":"relation does not exist"}`
+		return
+	case character == ContractsEarly:
+		c.Database.Oldest = max(c.Database.Oldest, level.Brings)
+	}
+	c.Database.Current = max(c.Database.Current, level.Brings)
+	j.Message = c.words("expand", from)
+}
+
+func (c *Cluster) words(phase string, from int32) string {
+	return `{"phase":"` + phase + `","from":` + number(from) + `,"to":` + number(c.Database.Current) + `,"current":` + number(c.Database.Current) +
+		`,"oldestCompatible":` + number(c.Database.Oldest) + `}`
+}
+
+func number(n int32) string { return strconv.Itoa(int(n)) }
+
+// settleProbe lets a running check come to its result. One that has failed stays so.
+func (c *Cluster) settleProbe(p plan.Probe) bool {
+	if c.findings[p.ID].Result == v1alpha1.CheckFailed {
+		return false
+	}
+	f := c.ask(p)
+	if c.findings[p.ID].Result == f.Result {
+		return false
+	}
+	c.find(p.ID, f)
+	return true
+}
+
+func (c *Cluster) find(id string, f world.Finding) {
+	c.findings = maps.Clone(c.findings)
+	c.findings[id] = f
+}
+
+// ask is what a check learns: its own revision's answers, or nothing while another revision answers or nobody does.
+func (c *Cluster) ask(p plan.Probe) world.Finding {
+	stage, bad := stageOf(p.ID), c.Characters[revisionOf(p.ID)]
+	switch {
+	case stage == v1alpha1.StepVerifying && bad == FailsBefore, stage == v1alpha1.StepConfirming && bad == FailsAfter:
+		return world.Finding{Result: v1alpha1.CheckFailed, Failures: p.Failures + 1, Message: "answers 500"}
+	case !c.reachable(p):
+		return world.Finding{Result: v1alpha1.CheckInconclusive, Message: "nobody answers"}
+	default:
+		return world.Finding{Result: v1alpha1.CheckPassed, Successes: p.Successes, Message: "checked"}
+	}
+}
+
+// reachable says whether the revision that a check is about would answer it.
+func (c *Cluster) reachable(p plan.Probe) bool {
+	if len(p.Targets) == 0 {
+		return p.Protocol == plan.Prometheus
+	}
+	for _, t := range p.Targets {
+		if !c.answers(t, p.Revision) {
+			return false
 		}
 	}
 	return true
 }
 
-// settleChecks lets running checks come to their result.
-func (c *Cluster) settleChecks() bool {
-	moved := false
-	for id, p := range c.Probes {
-		want := v1alpha1.CheckPassed
-		bad := c.Characters[revisionOf(id)]
-		if strings.Contains(id, "/Verifying/") && bad == FailsBefore || strings.Contains(id, "/Confirming/") && bad == FailsAfter {
-			want = v1alpha1.CheckFailed
+func (c *Cluster) answers(t plan.Address, revision string) bool {
+	if t.Pod != "" {
+		for i := range c.deployments {
+			for _, p := range c.deployments[i].Pods {
+				if p.Name == t.Pod {
+					return p.Ready
+				}
+			}
 		}
-		if c.Findings[id].Result != want {
-			c.Findings[id] = world.Finding{Result: want, Successes: p.Successes, Message: "checked"}
-			moved = true
+		return false
+	}
+	for i := range c.live {
+		if c.live[i].exists && t.Service == plan.LiveName(instanceName, world.Routed[i]) {
+			return c.live[i].listed.Ready[revision] > 0
 		}
 	}
-	return moved
+	for i := range c.colors {
+		if t.Service == slotNames[i] {
+			return c.colors[i].listed.Ready[revision] > 0
+		}
+	}
+	return t.Host != ""
+}
+
+func stageOf(probeID string) v1alpha1.Step {
+	_, rest, _ := strings.Cut(probeID, "/")
+	step, _, _ := strings.Cut(rest, "/")
+	return v1alpha1.Step(step)
 }
 
 func revisionOf(probeID string) string {
@@ -129,82 +406,33 @@ func revisionOf(probeID string) string {
 
 // Watch keeps exactly the wanted checks.
 func (c *Cluster) Watch(probes []plan.Probe) {
-	wanted := map[string]plan.Probe{}
+	if len(c.probes) == 0 && len(probes) == 0 {
+		return
+	}
+	old := c.probes
+	c.probes = probes
+	findings := make(map[string]world.Finding, len(probes))
 	for _, p := range probes {
-		wanted[p.ID] = p
-	}
-	c.Probes = wanted
-	maps.DeleteFunc(c.Findings, func(id string, _ world.Finding) bool {
-		_, ok := wanted[id]
-		return !ok
-	})
-}
-
-// Disturb makes one random thing happen that nobody planned: a pod dies, comes back or stays away, a person meddles.
-func (c *Cluster) Disturb(r *rand.Rand) string {
-	switch r.IntN(8) {
-	case 0, 1, 2:
-		return c.disturbPod(r)
-	case 3:
-		return c.disturbReplicas(r)
-	case 4:
-		return c.disturbRoute(r)
-	case 5:
-		return c.disturbJob(r)
-	default:
-		c.Now = c.Now.Add(time.Duration(r.IntN(40)) * time.Second)
-		return "time passes"
-	}
-}
-
-func (c *Cluster) disturbPod(r *rand.Rand) string {
-	slots := c.slots()
-	if len(slots) == 0 {
-		return "nothing to disturb"
-	}
-	d := c.Deployments[slots[r.IntN(len(slots))]]
-	if len(d.Pods) == 0 {
-		return "nothing to disturb"
-	}
-	p := &d.Pods[r.IntN(len(d.Pods))]
-	p.Ready, d.Version = false, c.next()
-	return "pod " + p.Name + " is unready"
-}
-
-func (c *Cluster) disturbReplicas(r *rand.Rand) string {
-	slots := c.slots()
-	if len(slots) == 0 {
-		return "nothing to disturb"
-	}
-	slot := slots[r.IntN(len(slots))]
-	if d := c.Deployments[slot]; d.Replicas > 0 {
-		d.Replicas, d.Version = d.Replicas+int32(r.IntN(2)), c.next()
-	}
-	return fmt.Sprintf("a person scales %v", slot)
-}
-
-func (c *Cluster) disturbRoute(r *rand.Rand) string {
-	for _, component := range world.Routed {
-		route := c.Routes[component]
-		if route == nil || r.IntN(2) == 0 {
+		f, known := c.findings[p.ID]
+		if !known {
 			continue
 		}
-		other := c.Deployments[world.Slot{Component: component, Color: world.Other(route.Color)}]
-		if other == nil {
-			continue
+		if f.Result == v1alpha1.CheckPassed && !sameTargets(old, p) {
+			f = world.Finding{Result: v1alpha1.CheckRunning, Failures: f.Failures, Message: "the pods have changed; asking them again"}
 		}
-		route.Color, route.Revision, route.Version = world.Other(route.Color), other.Revision, c.next()
-		return "a person moves the route of " + string(component)
+		findings[p.ID] = f
 	}
-	return "nothing to disturb"
+	c.findings = findings
 }
 
-func (c *Cluster) disturbJob(r *rand.Rand) string {
-	for _, name := range slices.Sorted(maps.Keys(c.Jobs)) {
-		if r.IntN(4) == 0 {
-			delete(c.Jobs, name)
-			return "a person deletes Job " + name
+func sameTargets(old []plan.Probe, p plan.Probe) bool {
+	for i := range old {
+		if old[i].ID == p.ID {
+			return old[i].Revision == p.Revision && slices.Equal(old[i].Targets, p.Targets)
 		}
 	}
-	return "nothing to disturb"
+	return false
 }
+
+// forget is what the death of the operator's process does: checks start again.
+func (c *Cluster) forget() { c.probes, c.findings = nil, map[string]world.Finding{} }

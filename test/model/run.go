@@ -17,71 +17,195 @@ type Fault string
 const (
 	NoFault        Fault = "none"
 	Fails          Fault = "fails"
-	DiesBefore     Fault = "the process dies before it"
-	DiesAfter      Fault = "the process dies after it"
-	RepeatedByPeer Fault = "an overtaken leader repeats it"
+	AnswerLost     Fault = "is made, its answer lost"
+	DiesBefore     Fault = "process dies before it"
+	DiesAfter      Fault = "process dies after it"
+	RepeatedByPeer Fault = "overtaken leader repeats it"
 )
 
 // errDied ends a round without its status write.
 var errDied = errors.New("the process died")
 
-// Judge looks at a write that changed the cluster; before is the route of its component as it was.
-type Judge func(seen *world.World, w plan.Write, before Route) error
+// Judge looks at a write that changed the cluster, against what its author had seen.
+type Judge func(seen *world.World, w plan.Write, before Before) error
+
+// Before is what a write found.
+type Before struct {
+	Route    service
+	Workload deployment
+	Author   author
+}
+
+// Hand is who carries a plan out, and how badly it goes.
+type Hand struct {
+	// Fault hits the write number At, counted over those that reach the API server; the status is one of them.
+	Fault Fault
+	At    int
+	// Author is leader or overtaken.
+	Author author
+	// Judge sees each write that changed something; nil for none.
+	Judge Judge
+	// Told sees each status that was written, with the one before.
+	Told func(round *Round, before *v1alpha1.EngLogInstanceStatus) error
+	// Mutant, if any, falsifies the planner.
+	Mutant *Mutant
+}
 
 // Round is one reconcile: what was decided and what became of it.
 type Round struct {
-	World   *world.World
-	Plan    plan.Plan
+	World *world.World
+	Plan  plan.Plan
+	// Decided is when it was.
+	Decided time.Time
 	Step    v1alpha1.Step
 	Changes []plan.Write
+	// Hit is true when the fault met a write.
+	Hit bool
+	// Wrote is true when the status was written.
+	Wrote bool
+
+	made int
 }
 
-// Reconcile makes one round on what is seen now. The fault, if any, hits the n-th write; the status write counts as the last one.
-func (c *Cluster) Reconcile(n int, fault Fault, check Judge) (Round, error) {
-	return c.act(c.Observe(), n, fault, check)
+// Reconcile makes one round on what is seen now.
+func (c *Cluster) Reconcile(h *Hand) (Round, error) {
+	w := c.Observe()
+	return c.act(memory{w, h.Mutant.next(w, c.Now), c.Now}, h)
 }
 
-func (c *Cluster) act(w *world.World, n int, fault Fault, check Judge) (Round, error) {
-	round := Round{World: w, Plan: plan.Next(w, c.Now), Step: stepOf(&w.Instance.Status)}
-	c.Watch(round.Plan.Probes)
-	for i, write := range round.Plan.Writes {
-		if i == n && fault == DiesBefore {
-			return round, errDied
-		}
-		if i == n && fault == Fails {
-			return round, nil
-		}
-		before := c.routeBefore(write)
-		changed, err := c.Apply(write)
+// memory is a decision, and the world that it was made about.
+type memory struct {
+	world *world.World
+	plan  plan.Plan
+	at    time.Time
+}
+
+// act carries a plan out that was made for a world, which may be an old one.
+func (c *Cluster) act(m memory, h *Hand) (Round, error) {
+	round := Round{World: m.world, Step: stepOf(&m.world.Instance.Status), Plan: m.plan, Decided: m.at}
+	if h.Author == leader {
+		c.Watch(m.plan.Probes)
+	}
+	for _, write := range m.plan.Writes {
+		stop, err := c.carryOut(&round, h, write)
 		if err != nil {
-			return round, nil //nolint:nilerr // a refused precondition ends the round, as in the operator
+			return round, err
 		}
-		if changed {
-			round.Changes = append(round.Changes, write)
-			if err := check(w, write, before); err != nil {
-				return round, err
+		if stop {
+			break // what follows may depend on it; but what was decided is told
+		}
+	}
+	return round, c.tell(&round, h)
+}
+
+// carryOut makes one write; stop is true when it failed for good.
+func (c *Cluster) carryOut(round *Round, h *Hand, w plan.Write) (stop bool, err error) {
+	if !c.effective(w) && h.Author == leader {
+		return false, nil
+	}
+	fault := h.fault(round)
+	switch fault {
+	case DiesBefore:
+		c.forget()
+		return true, errDied
+	case Fails:
+		return true, nil
+	default:
+	}
+	before := c.before(w)
+	before.Author = h.Author
+	changed, err := c.Apply(w)
+	if errors.Is(err, errConflict) {
+		return true, errOvertaken
+	}
+	if err != nil {
+		return true, nil //nolint:nilerr // it failed for good, and the status is told all the same
+	}
+	if changed {
+		round.Changes = append(round.Changes, w)
+		c.sign(w, h.Author, before)
+		if h.Judge != nil {
+			if err := h.Judge(round.World, w, before); err != nil {
+				return true, err
 			}
 		}
-		if i == n && fault == DiesAfter {
-			return round, errDied
+	}
+	if fault == DiesAfter {
+		c.forget()
+		return true, errDied
+	}
+	return fault == AnswerLost, nil
+}
+
+// errOvertaken ends a round whose decision was about a world that has moved on: it is made again.
+var errOvertaken = errors.New("overtaken")
+
+// fault is what happens to the write that is about to be made.
+func (h *Hand) fault(round *Round) Fault {
+	round.made++
+	if h.Fault == "" || h.Fault == NoFault || round.Hit || round.made-1 != h.At {
+		return NoFault
+	}
+	round.Hit = true
+	return h.Fault
+}
+
+func (c *Cluster) before(w plan.Write) Before {
+	switch w := w.(type) {
+	case plan.Ensure:
+		b := Before{}
+		if w.Kind == plan.LiveService {
+			b.Route = c.live[routeIndex(w.Component)]
+		}
+		if w.Kind == plan.Deployment || w.Kind == plan.Autoscaler {
+			b.Workload = c.deployments[index(world.Slot{Component: w.Component, Color: w.Color})]
+		}
+		return b
+	case plan.Scale:
+		return Before{Workload: c.deployments[index(w.Slot)]}
+	default:
+		return Before{}
+	}
+}
+
+// sign records who has moved a route.
+func (c *Cluster) sign(w plan.Write, by author, before Before) {
+	e, ok := w.(plan.Ensure)
+	if !ok || e.Kind != plan.LiveService || before.Route.color == e.Color && before.Route.revision == e.Revision {
+		return
+	}
+	c.live[routeIndex(e.Component)].author = by
+}
+
+// tell writes the status, the last write of a round.
+func (c *Cluster) tell(round *Round, h *Hand) error {
+	before := &c.Instance.Status
+	if sameStatus(&round.World.Instance.Status, &round.Plan.Status) {
+		return nil
+	}
+	fault := h.fault(round)
+	switch fault {
+	case DiesBefore:
+		c.forget()
+		return errDied
+	case Fails:
+		return nil
+	default:
+	}
+	wrote, err := c.Persist(round.World.Instance.ResourceVersion, round.Plan.Status)
+	if err != nil {
+		return nil //nolint:nilerr // somebody else was faster: the next round sees it
+	}
+	round.Wrote = wrote
+	if wrote && h.Told != nil {
+		if err := h.Told(round, before); err != nil {
+			return err
 		}
 	}
-	return round, c.persist(w, &round, n-len(round.Plan.Writes), fault)
-}
-
-func (c *Cluster) routeBefore(w plan.Write) Route {
-	if e, ok := w.(plan.Ensure); ok && c.Routes[e.Component] != nil {
-		return *c.Routes[e.Component]
-	}
-	return Route{}
-}
-
-func (c *Cluster) persist(w *world.World, round *Round, n int, fault Fault) error {
-	if n == 0 && (fault == DiesBefore || fault == Fails) {
+	if fault == DiesAfter {
+		c.forget()
 		return errDied
 	}
-	// A conflict means that somebody else was faster: the next round sees it.
-	_, _ = c.Persist(w.Instance.ResourceVersion, round.Plan.Status)
 	return nil
 }
 
@@ -92,23 +216,32 @@ func stepOf(s *v1alpha1.EngLogInstanceStatus) v1alpha1.Step {
 	return s.Rollout.Step
 }
 
-// Rest lets everything come to rest without faults: rounds, settling and timers in turn. It fails when that does not end.
-func (c *Cluster) Rest(check Judge) error {
-	for range 400 {
-		round, err := c.Reconcile(-1, NoFault, check)
-		if err != nil {
-			return err
+// passing is true for the errors that only end a round.
+func passing(err error) bool { return errors.Is(err, errDied) || errors.Is(err, errOvertaken) }
+
+// patience is how many rounds a rest may take. The longest straight path needs about 60.
+const patience = 400
+
+// Rest lets everything come to rest without faults: rounds, settling and timers in turn. It returns the last round and fails when that does
+// not end.
+func (c *Cluster) Rest(h *Hand, each func(*Round)) (Round, error) {
+	for range patience {
+		round, err := c.Reconcile(h)
+		if err != nil && !passing(err) {
+			return round, err
 		}
-		moved := c.Settle()
-		if len(round.Changes) > 0 || moved || !equalStatus(&round.World.Instance.Status, &c.Instance.Status) {
+		if each != nil {
+			each(&round)
+		}
+		if err != nil || len(round.Changes) > 0 || round.Wrote || c.Settle() {
 			continue
 		}
 		if round.Plan.Wake.IsZero() {
-			return nil
+			return round, nil
 		}
 		c.Now = later(c.Now, round.Plan.Wake)
 	}
-	return fmt.Errorf("no rest after 400 rounds: step %s", stepOf(&c.Instance.Status))
+	return Round{}, broken("I6", "no rest after %d rounds, in %s", patience, stepOf(&c.Instance.Status))
 }
 
 func later(a, b time.Time) time.Time {
@@ -116,4 +249,9 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a.Add(time.Second)
+}
+
+// String names the round in a trace.
+func (r *Round) String() string {
+	return fmt.Sprintf("%s: %v → %s, holds %v", r.Step, r.Changes, stepOf(&r.Plan.Status), r.Plan.Holds)
 }

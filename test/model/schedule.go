@@ -1,15 +1,25 @@
 package model
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"time"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
+
+// Steps lists all steps in their order.
+var Steps = []v1alpha1.Step{
+	v1alpha1.StepStable, v1alpha1.StepPreparing, v1alpha1.StepMigrating, v1alpha1.StepScaling, v1alpha1.StepVerifying,
+	v1alpha1.StepAwaitingPromotion, v1alpha1.StepSwitching, v1alpha1.StepConfirming, v1alpha1.StepHandover, v1alpha1.StepRetaining,
+	v1alpha1.StepRetiring, v1alpha1.StepContracting, v1alpha1.StepAborting, v1alpha1.StepRollingBack,
+}
+
+// Faults lists the faults that schedules inject.
+var Faults = []Fault{Fails, AnswerLost, DiesBefore, DiesAfter, RepeatedByPeer}
 
 // Pair is a step and a fault that hit a write in it.
 type Pair struct {
@@ -22,62 +32,83 @@ type Tally struct {
 	Schedules int
 	States    int
 	Pairs     map[Pair]int
+	// Doings counts what people did and what became of revisions, to see that nothing is played without ever happening.
+	Doings map[string]int
 }
 
+// NewTally returns an empty tally.
+func NewTally() *Tally { return &Tally{Pairs: map[Pair]int{}, Doings: map[string]int{}} }
+
 // Add adds another tally.
-func (t *Tally) Add(o Tally) {
+func (t *Tally) Add(o *Tally) {
 	t.Schedules += o.Schedules
 	t.States += o.States
 	for p, n := range o.Pairs {
 		t.Pairs[p] += n
 	}
+	for what, n := range o.Doings {
+		t.Doings[what] += n
+	}
 }
 
-// Faults lists the faults that schedules inject.
-var Faults = []Fault{Fails, DiesBefore, DiesAfter, RepeatedByPeer}
-
-var characters = []Character{Good, Good, Good, NeverReady, MigrationFails, FailsBefore, FailsAfter, WorkersFail}
+// MinPair is the number of hits of the pair that was hit least.
+func (t *Tally) MinPair() int {
+	least := -1
+	for _, step := range Steps {
+		for _, fault := range Faults {
+			if n := t.Pairs[Pair{step, fault}]; least < 0 || n < least {
+				least = n
+			}
+		}
+	}
+	return least
+}
 
 // schedule is one random run.
 type schedule struct {
-	c     *Cluster
-	rand  *rand.Rand
-	watch *Watcher
-	tally Tally
-	old   []*world.World
-	next  int
-	out   io.Writer
+	c      *Cluster
+	rand   *rand.Rand
+	watch  Watcher
+	mutant *Mutant
+	tally  *Tally
+	old    []memory
+	next   int
+	out    io.Writer
 }
 
-// Trace plays one schedule and writes down every moment of it.
-func Trace(seed uint64, template v1alpha1.EngLogInstanceSpec, out io.Writer) error {
-	s := newSchedule(seed, template)
-	s.out = out
-	return s.play()
+// Template is the spec that schedules begin with.
+func Template() v1alpha1.EngLogInstanceSpec {
+	confirm := int32(10)
+	return v1alpha1.EngLogInstanceSpec{
+		Version: "1.0.0", Environment: v1alpha1.EnvironmentStaging,
+		Database: v1alpha1.DatabaseSpec{Type: v1alpha1.StoreExternal}, Cache: v1alpha1.CacheSpec{Type: v1alpha1.StoreExternal},
+		API:     &v1alpha1.APISpec{ComponentSpec: v1alpha1.ComponentSpec{Replicas: 2}},
+		Rollout: &v1alpha1.RolloutSpec{ConfirmSeconds: &confirm, RetentionSeconds: 60, ProgressDeadlineSeconds: 60},
+	}
+}
+
+// Run plays one schedule: an installation, then spec changes, faults and disturbances at random, then rest. It adds what it covered to the
+// tally and returns the first broken invariant. A mutant and a trace may be nil.
+func Run(seed uint64, m *Mutant, tally *Tally, trace io.Writer) error {
+	s := &schedule{
+		c: NewCluster(Template()), rand: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // replayable, not secret
+		mutant: m, tally: tally, out: trace,
+	}
+	if m != nil {
+		s.c.lax = m.Lax
+	}
+	tally.Schedules++
+	if err := s.play(); err != nil {
+		return fmt.Errorf("seed %d: %w", seed, err)
+	}
+	return nil
 }
 
 func (s *schedule) say(format string, args ...any) {
 	if s.out != nil {
-		fmt.Fprintf(s.out, format+"\n", args...) //nolint:errcheck // a trace
+		fmt.Fprintf(s.out, "%s  ", s.c.Now.Format("15:04:05.000")) //nolint:errcheck // a trace
+		fmt.Fprintf(s.out, format+"\n", args...)                   //nolint:errcheck // a trace
 	}
-}
-
-func newSchedule(seed uint64, template v1alpha1.EngLogInstanceSpec) *schedule {
-	return &schedule{
-		c: NewCluster(*template.DeepCopy()), rand: rand.New(rand.NewPCG(seed, 1)), watch: NewWatcher(), //nolint:gosec // replayable, not secret
-		tally: Tally{Schedules: 1, Pairs: map[Pair]int{}},
-	}
-}
-
-// Run plays one schedule: an installation, then spec changes, faults and disturbances at random, then rest. It returns what it covered and
-// the first broken invariant.
-func Run(seed uint64, template v1alpha1.EngLogInstanceSpec) (Tally, error) {
-	s := newSchedule(seed, template)
-	err := s.play()
-	if err != nil {
-		err = fmt.Errorf("seed %d: %w", seed, err)
-	}
-	return s.tally, err
 }
 
 func (s *schedule) play() error {
@@ -87,151 +118,163 @@ func (s *schedule) play() error {
 			return err
 		}
 	}
-	s.request()
-	for range 30 + s.rand.IntN(40) {
-		if err := s.tick(); err != nil {
-			return err
+	for range 1 + s.rand.IntN(3) {
+		s.request()
+		for range 10 + s.rand.IntN(30) {
+			if err := s.tick(); err != nil {
+				return err
+			}
+		}
+		if s.rand.IntN(4) == 0 { // some stories go to where a person has to act
+			if err := s.pauseForBreath(); err != nil {
+				return err
+			}
 		}
 	}
+	return s.recover()
+}
+
+// pauseForBreath rests in the middle: whatever is broken stays broken.
+func (s *schedule) pauseForBreath() error {
+	if err := s.rest(); err != nil {
+		return err
+	}
+	return s.watch.Rested(s.c, s.mutant, false)
+}
+
+// recover makes everything well, and wants the instance to be where the spec says.
+func (s *schedule) recover() error {
 	s.heal()
 	if err := s.rest(); err != nil {
 		return err
 	}
-	return s.watch.Rested(s.c, func(v1alpha1.Step) bool { return false })
+	s.edit(func(spec *v1alpha1.EngLogInstanceSpec) { spec.Rollout.RetryToken = "the-last" })
+	if err := s.rest(); err != nil {
+		return err
+	}
+	return s.watch.Rested(s.c, s.mutant, true)
 }
 
-// request makes the spec ask for a revision: mostly a new one, sometimes an earlier one again.
-func (s *schedule) request() {
-	if s.next > 0 && s.rand.IntN(4) == 0 {
-		s.c.Target = name(s.rand.IntN(s.next))
-		return
-	}
-	s.c.Target = name(s.next)
-	s.c.Characters[s.c.Target] = characters[s.rand.IntN(len(characters))]
-	if s.next == 0 {
-		s.c.Characters[s.c.Target] = Good
-	}
-	s.next++
-	s.say("the spec asks for %s (%s)", s.c.Target, s.c.Characters[s.c.Target])
-}
-
-func name(n int) string { return fmt.Sprintf("r%d", n) }
-
-// tick is one moment: a round with or without a fault, and something that moves.
+// tick is one moment: something moves, and mostly a round is made, with or without a fault.
 func (s *schedule) tick() error {
 	s.tally.States++
-	switch s.rand.IntN(12) {
+	s.c.Now = s.c.Now.Add(time.Duration(s.rand.IntN(1500)) * time.Millisecond)
+	switch s.rand.IntN(16) {
 	case 0:
-		s.say("%s", s.c.Disturb(s.rand))
+		s.disturb()
 	case 1:
-		if s.rand.IntN(3) == 0 {
+		if s.rand.IntN(4) == 0 {
 			s.request()
 		}
 	case 2:
-		if s.rand.IntN(8) == 0 {
-			s.meddle()
-		}
-	case 3, 4, 5, 6:
+		s.meddle()
+	case 3, 4, 5:
 		s.c.Settle()
+	case 6:
+		s.c.Now = s.c.Now.Add(time.Duration(s.rand.IntN(30)) * time.Second)
 	default:
+		for range 1 + s.rand.IntN(6) {
+			s.c.Move(s.rand)
+		}
 	}
 	return s.round()
 }
 
-// meddle changes what people change in place, or loses the status.
-func (s *schedule) meddle() {
-	if s.rand.IntN(5) == 0 {
-		if s.c.Routes[v1alpha1.API] != nil {
-			s.c.Instance.Status, s.watch.last = v1alpha1.EngLogInstanceStatus{}, nil
-			s.c.Version = s.c.next()
-			s.old = nil // an overtaken leader is of the same life
-			s.say("the status is lost")
+func (s *schedule) round() error {
+	h := Hand{Judge: s.judge, Told: s.told, Mutant: s.mutant}
+	if s.rand.IntN(3) == 0 {
+		h.Fault, h.At = Faults[s.rand.IntN(len(Faults))], s.rand.IntN(3)
+		if s.rand.IntN(8) == 0 {
+			h.At = s.rand.IntN(24)
 		}
+	}
+	if h.Fault == RepeatedByPeer {
+		return s.overtaken()
+	}
+	w := s.c.Observe()
+	decision := memory{w, s.mutant.next(w, s.c.Now), s.c.Now}
+	if s.rand.IntN(4) == 0 {
+		s.remember(decision)
+	}
+	round, err := s.c.act(decision, &h)
+	if round.Hit {
+		s.tally.Pairs[Pair{round.Step, h.Fault}]++
+	}
+	if s.out != nil {
+		s.say("%s%s", round.String(), faultText(&round, &h))
+	}
+	return s.after(err)
+}
+
+func faultText(r *Round, h *Hand) string {
+	if !r.Hit {
+		return ""
+	}
+	return fmt.Sprintf(" [write %d: %s]", h.At, h.Fault)
+}
+
+// overtaken lets a leader that lost its lease carry out what it decided before: it was stopped in mid-round, or it decides anew on a stale
+// cache.
+func (s *schedule) overtaken() error {
+	if len(s.old) == 0 {
+		return nil
+	}
+	step := stepOf(&s.c.Instance.Status)
+	m := s.old[s.rand.IntN(len(s.old))]
+	if s.rand.IntN(2) == 0 {
+		w := *m.world
+		w.Findings = nil
+		m.plan, m.at = s.mutant.next(&w, s.c.Now), s.c.Now
+	}
+	round, err := s.c.act(m, &Hand{Author: overtaken, Judge: s.judge, Told: s.told, Mutant: s.mutant})
+	if round.made > 0 {
+		s.tally.Pairs[Pair{step, RepeatedByPeer}]++
+	}
+	if s.out != nil {
+		s.say("an overtaken leader of %s, %s", m.world.Instance.ResourceVersion, round.String())
+	}
+	return s.after(err)
+}
+
+// remember keeps a decision for a leader that will have been overtaken: recent ones, and some from long ago. Of the writes it keeps those
+// that reach the API server; the others its skip cache leaves out.
+func (s *schedule) remember(m memory) {
+	writes := m.plan.Writes
+	m.plan.Writes = nil
+	for _, write := range writes {
+		if s.c.effective(write) {
+			m.plan.Writes = append(m.plan.Writes, write)
+		}
+	}
+	if len(s.old) < 8 {
+		s.old = append(s.old, m)
 		return
 	}
-	change := edits[s.rand.IntN(len(edits))]
-	s.c.Edit(func(spec *v1alpha1.EngLogInstanceSpec) { change(spec, s.rand) })
-}
-
-// edits are changes of the spec that start no rollout.
-var edits = []func(*v1alpha1.EngLogInstanceSpec, *rand.Rand){
-	func(spec *v1alpha1.EngLogInstanceSpec, r *rand.Rand) {
-		spec.API.Replicas, spec.API.Autoscaling = int32(1+r.IntN(4)), nil
-	},
-	func(spec *v1alpha1.EngLogInstanceSpec, r *rand.Rand) {
-		spec.API.Replicas, spec.API.Autoscaling = 0, &v1alpha1.AutoscalingSpec{MinReplicas: int32(1 + r.IntN(2)), MaxReplicas: 5}
-	},
-	func(spec *v1alpha1.EngLogInstanceSpec, r *rand.Rand) { spec.Rollout.RetryToken = name(r.IntN(100)) },
-	func(spec *v1alpha1.EngLogInstanceSpec, r *rand.Rand) {
-		overlap := []v1alpha1.WorkerOverlap{v1alpha1.WorkerOverlapAllowed, v1alpha1.WorkerOverlapForbidden}
-		spec.Rollout.Workers = &v1alpha1.WorkerHandoverSpec{Overlap: overlap[r.IntN(2)]}
-	},
-}
-
-func (s *schedule) round() error {
-	seen := s.c.Observe()
-	fault, n := NoFault, -1
-	if s.rand.IntN(3) == 0 {
-		fault = Faults[s.rand.IntN(len(Faults))]
-		n = s.rand.IntN(len(plan.Next(s.c.Observe(), s.c.Now).Writes) + 1)
-	}
-	s.tally.Pairs[Pair{stepOf(&seen.Instance.Status), fault}]++
-	if fault == RepeatedByPeer {
-		if err := s.overtaken(seen); err != nil {
-			return err
-		}
-	}
-	s.remember(seen)
-	round, err := s.c.act(seen, n, fault, s.judge)
-	s.say("%s, fault %s at %d: %v → %s", round.Step, fault, n, round.Changes, stepOf(&s.c.Instance.Status))
-	return s.after(err)
-}
-
-// overtaken lets a leader that lost its lease act on what it saw some rounds ago.
-func (s *schedule) overtaken(now *world.World) error {
-	old := now
-	if len(s.old) > 0 {
-		old = s.old[s.rand.IntN(len(s.old))]
-	}
-	probes := s.c.Probes
-	round, err := s.c.act(clone(old), -1, NoFault, s.judge)
-	s.say("an overtaken leader in %s: %v", round.Step, round.Changes)
-	s.c.Probes = probes
-	return s.after(err)
-}
-
-func clone(w *world.World) *world.World {
-	c := *w
-	c.Findings = nil
-	return &c
-}
-
-func (s *schedule) remember(w *world.World) {
-	s.old = append(s.old, w)
-	if len(s.old) > 6 {
-		s.old = s.old[1:]
-	}
+	s.old[s.rand.IntN(len(s.old))] = m
 }
 
 func (s *schedule) after(err error) error {
-	if err != nil && !errors.Is(err, errDied) {
+	if err != nil && !passing(err) {
 		return err
 	}
-	return s.watch.Persisted(&s.c.Instance.Status)
+	return nil
 }
 
-func (s *schedule) judge(seen *world.World, w plan.Write, before Route) error {
+func (s *schedule) judge(seen *world.World, w plan.Write, before Before) error {
 	return s.watch.Written(s.c, seen, w, before)
 }
 
-// heal makes every revision good and every pod able to get ready.
-func (s *schedule) heal() {
-	for r := range s.c.Characters {
-		s.c.Characters[r] = Good
-	}
+func (s *schedule) told(round *Round, before *v1alpha1.EngLogInstanceStatus) error {
+	return s.watch.Persisted(s.c, round, before)
 }
 
 func (s *schedule) rest() error {
 	s.say("resting")
-	return s.after(s.c.Rest(s.judge))
+	_, err := s.c.Rest(&Hand{Judge: s.judge, Told: s.told, Mutant: s.mutant}, func(r *Round) {
+		s.tally.States++
+		if s.out != nil {
+			s.say("%s", r.String())
+		}
+	})
+	return s.after(err)
 }
