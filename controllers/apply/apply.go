@@ -11,20 +11,23 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/render"
+	"github.com/garnizeh/englog-operator/controllers/world"
 )
 
-// The field owners. Replicas are written through the scale subresource by an owner of their own, and never part of an apply: so an
+// The field owners. Replicas are written by an owner of their own, and are never part of an apply: so an
 // autoscaler, a person and the operator can hand them over without a moment in which nobody owns them.
 const (
 	Owner      = client.FieldOwner("englog-operator")
@@ -130,14 +133,39 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 	if e.Kind == plan.LiveService && e.Identity.UID == "" && current.exists {
 		return apierrors.NewConflict(schema.GroupResource{Resource: "services"}, id.Name, errors.New("it was created meanwhile"))
 	}
+	fence(o, e.Identity)
 	failpoint(e.String(), false)
-	if err := a.Client.Apply(ctx, o, Owner, client.ForceOwnership); err != nil {
+	if err := a.Client.Apply(ctx, o, optionsFor(id.Kind)...); err != nil {
 		a.observe(id.Kind, Failed)
 		return fmt.Errorf("applying %s %s: %w", id.Kind, id.Name, err)
 	}
 	failpoint(e.String(), true)
 	a.observe(id.Kind, news)
 	return a.remember(instance, id, intent, o)
+}
+
+// fence binds a write to the incarnation that it was decided on. It is no part of the intent: what is wanted is the same whatever is there.
+func fence(o runtime.ApplyConfiguration, i world.Identity) {
+	if i.UID == "" || i.ResourceVersion == "" {
+		return
+	}
+	switch o := o.(type) {
+	case *corev1ac.ServiceApplyConfiguration:
+		o.WithUID(i.UID).WithResourceVersion(i.ResourceVersion)
+	case *appsv1ac.DeploymentApplyConfiguration:
+		o.WithUID(i.UID).WithResourceVersion(i.ResourceVersion)
+	case *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration:
+		o.WithUID(i.UID).WithResourceVersion(i.ResourceVersion)
+	}
+}
+
+// optionsFor keeps the client from watching kinds that no cache holds, such as those of optional CRDs.
+func optionsFor(kind string) []client.ApplyOption {
+	options := []client.ApplyOption{Owner, client.ForceOwnership}
+	if _, err := empty(kind); err != nil {
+		options = append(options, client.DisableReadYourWritesConsistency)
+	}
+	return options
 }
 
 // writtenOnce are kinds that are only ever created: a Job's template cannot change, and a revision's records must not.
@@ -160,6 +188,9 @@ func (a *Applier) remember(instance *v1alpha1.EngLogInstance, id identity, inten
 // current reads an object's state from the cache. An object that the cache does not have is looked up past it once, before its first
 // write: it may be somebody else's.
 func (a *Applier) current(ctx context.Context, instance *v1alpha1.EngLogInstance, id identity) (state, error) {
+	if _, err := empty(id.Kind); err != nil {
+		return a.uncached(ctx, instance, id)
+	}
 	s, err := read(ctx, a.Client, id)
 	if err != nil || s.exists {
 		return s, foreign(err, s, instance, id)
@@ -168,6 +199,16 @@ func (a *Applier) current(ctx context.Context, instance *v1alpha1.EngLogInstance
 		return s, err
 	}
 	return s, foreign(nil, s, instance, id)
+}
+
+// uncached is the state of a kind that no cache holds. What was written once is believed to be there: asking each time would cost a call at
+// every look.
+func (a *Applier) uncached(ctx context.Context, instance *v1alpha1.EngLogInstance, id identity) (state, error) {
+	if s, known := a.memory.recall(instance, id); known {
+		return s, nil
+	}
+	s, err := read(ctx, a.Live, id)
+	return s, foreign(err, s, instance, id)
 }
 
 func foreign(err error, s state, instance *v1alpha1.EngLogInstance, id identity) error {
@@ -180,26 +221,36 @@ func foreign(err error, s state, instance *v1alpha1.EngLogInstance, id identity)
 	return nil
 }
 
-// scale writes replicas. To zero only the very Deployment that the decision was made about is scaled; a leader that has been overtaken
-// fails here.
+// scale writes replicas, as an owner of its own. To zero only the very Deployment that the decision was made about is scaled; a leader that
+// has been overtaken fails here.
 func (a *Applier) scale(ctx context.Context, instance *v1alpha1.EngLogInstance, s plan.Scale) error {
 	name := plan.SlotName(instance.Name, s.Slot)
 	target := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: instance.Namespace, Name: name}}
-	body := &autoscalingv1.Scale{
-		ObjectMeta: metav1.ObjectMeta{Namespace: instance.Namespace, Name: name},
-		Spec:       autoscalingv1.ScaleSpec{Replicas: s.Replicas},
-	}
-	if s.Replicas == 0 {
-		body.UID, body.ResourceVersion = s.Identity.UID, s.Identity.ResourceVersion
+	patch, err := scalePatch(s)
+	if err != nil {
+		return err
 	}
 	failpoint(s.String(), false)
-	if err := a.Client.SubResource("scale").Update(ctx, target, client.WithSubResourceBody(body), ScaleOwner); err != nil {
+	if err := a.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), ScaleOwner); err != nil {
 		a.observe("Scale", Failed)
 		return fmt.Errorf("scaling Deployment %s: %w", name, err)
 	}
 	failpoint(s.String(), true)
 	a.observe("Scale", Changed)
 	return nil
+}
+
+// scalePatch is a merge patch; with a uid and a resourceVersion in it, the API server refuses it for any other incarnation.
+func scalePatch(s plan.Scale) ([]byte, error) {
+	body := map[string]any{"spec": map[string]any{"replicas": s.Replicas}}
+	if s.Replicas == 0 {
+		body["metadata"] = map[string]any{"uid": s.Identity.UID, "resourceVersion": s.Identity.ResourceVersion}
+	}
+	patch, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a scale: %w", err)
+	}
+	return patch, nil
 }
 
 // remove deletes exactly the incarnation that was seen. One that is gone is what was wanted.

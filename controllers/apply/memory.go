@@ -54,6 +54,8 @@ type state struct {
 	notes   map[string]string
 	owners  []metav1.OwnerReference
 	kept    bool
+	// content digests what the operator has a say in, where the version moves with more than that; nil where it does not.
+	content func() uint64
 }
 
 // KeptLabel marks objects that outlive their instance and are taken up again by one of the same name.
@@ -89,7 +91,21 @@ func stateOf(o metav1.Object, kind string) state {
 		return s
 	}
 	s.labels, s.notes = o.GetLabels(), o.GetAnnotations()
+	if d, ok := o.(*appsv1.Deployment); ok {
+		s.content = func() uint64 { return withoutReplicas(d) }
+	}
 	return s
+}
+
+// withoutReplicas digests a Deployment's spec without its replicas, which autoscalers, people and the operator's own scaling change.
+func withoutReplicas(d *appsv1.Deployment) uint64 {
+	spec := d.Spec
+	spec.Replicas = nil
+	encoded, err := json.Marshal(spec)
+	if err != nil {
+		return 0
+	}
+	return digest(encoded)
 }
 
 // specOf encodes the spec of kinds that have a busy status and no generation.
@@ -176,8 +192,9 @@ type memory struct {
 }
 
 type entry struct {
-	intent uint64
-	state  state
+	intent  uint64
+	content uint64
+	state   state
 }
 
 func digest(intent []byte) uint64 {
@@ -191,15 +208,27 @@ func digest(intent []byte) uint64 {
 func (m *memory) compare(instance *v1alpha1.EngLogInstance, id identity, intent []byte, current state) Outcome {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e, known := m.entries[client.ObjectKeyFromObject(instance)][id]
-	switch {
-	case !known || e.intent != digest(intent):
+	entries := m.entries[client.ObjectKeyFromObject(instance)]
+	e, known := entries[id]
+	if !known || e.intent != digest(intent) {
 		return Changed
-	case e.state.same(current):
-		return Unchanged
-	default:
-		return Repaired
 	}
+	if current.exists && current.version != e.state.version && current.content != nil && current.content() == e.content {
+		e.state.version = current.version
+		entries[id] = e
+	}
+	if e.state.same(current) {
+		return Unchanged
+	}
+	return Repaired
+}
+
+// recall returns the state that an object was left in.
+func (m *memory) recall(instance *v1alpha1.EngLogInstance, id identity) (state, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, known := m.entries[client.ObjectKeyFromObject(instance)][id]
+	return e.state, known
 }
 
 // same compares states; foreign labels and annotations that came later do not count, ours that went missing do.
@@ -231,7 +260,12 @@ func (m *memory) keep(instance *v1alpha1.EngLogInstance, id identity, intent []b
 		m.entries[key] = map[identity]entry{}
 	}
 	s.labels, s.notes = maps.Clone(s.labels), maps.Clone(s.notes)
-	m.entries[key][id] = entry{intent: digest(intent), state: s}
+	e := entry{intent: digest(intent), state: s}
+	if s.content != nil {
+		e.content = s.content()
+	}
+	e.state.content = nil // it would hold on to the whole object
+	m.entries[key][id] = e
 }
 
 func (m *memory) forget(key types.NamespacedName) {

@@ -22,20 +22,12 @@ func colorService(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error)
 		WithSpec(serviceSpec(in, e))), nil
 }
 
-// liveService leads users to one revision in one color: the switch is this one write. It carries the incarnation that it was decided on, so
-// that a leader that has been overtaken cannot repeat it.
+// liveService leads users to one revision in one color: the switch is this one write.
 func liveService(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
-	s := corev1ac.Service(plan.LiveName(in.Instance.Name, e.Component), in.Instance.Namespace).
+	return one(corev1ac.Service(plan.LiveName(in.Instance.Name, e.Component), in.Instance.Namespace).
 		WithLabels(Labels(in.Instance.Name, string(e.Component))).WithOwnerReferences(in.owner()).
 		WithAnnotations(map[string]string{EpochKey: strconv.FormatInt(e.Epoch, 10)}).
-		WithSpec(serviceSpec(in, e))
-	if e.Identity.UID != "" {
-		s.WithUID(e.Identity.UID)
-	}
-	if e.Identity.ResourceVersion != "" {
-		s.WithResourceVersion(e.Identity.ResourceVersion)
-	}
-	return one(s), nil
+		WithSpec(serviceSpec(in, e))), nil
 }
 
 func serviceSpec(in Input, e plan.Ensure) *corev1ac.ServiceSpecApplyConfiguration {

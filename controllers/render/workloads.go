@@ -45,7 +45,7 @@ func deployment(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
 	labels := slotLabels(in, e)
 	labels[RevisionLabel], labels[VersionLabel] = e.Revision, labelValue(s.Version)
 	return one(appsv1ac.Deployment(plan.SlotName(in.Instance.Name, slotOf(e)), in.Instance.Namespace).
-		WithLabels(labels).WithAnnotations(map[string]string{EpochKey: fmt.Sprint(e.Epoch)}).WithOwnerReferences(in.owner()).
+		WithLabels(labels).WithOwnerReferences(in.owner()).
 		WithSpec(appsv1ac.DeploymentSpec().
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selector(in.Instance.Name, string(e.Component), e.Color))).
 			WithTemplate(template).
