@@ -135,7 +135,8 @@ test: test-unit test-envtest test-service test-model test-e2e test-crash ## Run 
 
 .PHONY: test-unit
 test-unit: ## Quick tests: tables, architecture, no other processes
-	$(GOTEST) -short $$(go list -f '$(QUICK)' $(UNIT))
+	@echo '$(GOTEST) -short (the packages that start no servers)'
+	@$(GOTEST) -short $$(go list -f '$(QUICK)' $(UNIT))
 
 .PHONY: test-envtest
 test-envtest: ## The operator against a real API server and controller-manager
@@ -143,7 +144,8 @@ test-envtest: ## The operator against a real API server and controller-manager
 
 .PHONY: test-service
 test-service: ## The service against a real PostgreSQL and Redis, started privately
-	$(GOTEST) -timeout 15m $$(go list -f '$(SERVICE)' $(call existing,$(PRODUCT)))
+	@echo '$(GOTEST) (the packages that use workload/testrig)'
+	@$(GOTEST) -timeout 15m $$(go list -f '$(SERVICE)' $(call existing,$(PRODUCT)))
 
 .PHONY: test-model
 test-model: ## The model checker over the rollout planner
@@ -169,7 +171,7 @@ bench-%: ## Run the benchmark called %
 
 .PHONY: coverage-table
 coverage-table: ## Statement coverage per package, lowest first
-	hack/coverage-table $$(go list -f '$(QUICK)' $(UNIT))
+	@hack/coverage-table $$(go list -f '$(QUICK)' $(UNIT))
 
 ##@ Local cluster and demo
 
