@@ -28,6 +28,7 @@ Settings come from the environment; see docs for the list.
 `
 
 func main() {
+	tuneMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
