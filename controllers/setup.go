@@ -93,7 +93,12 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 	if err != nil {
 		return nil, fmt.Errorf("starting the probes: %w", err)
 	}
-	keeper := &keep.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()}
+	// Secrets are written past the manager's client too: one that waits to see its own writes would start to watch all Secrets.
+	direct, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("making the client for Secrets: %w", err)
+	}
+	keeper := &keep.Keeper{Live: direct, Client: direct}
 	secrets := observe.NewSecrets(mgr.GetAPIReader(), keeper, opts.SecretRefresh, opts.Now, wake)
 	for _, background := range []manager.Runnable{runner, secrets} {
 		if err := mgr.Add(background); err != nil {
@@ -103,7 +108,7 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 	return &Reconciler{
 		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster)},
 		probes:  runner,
-		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: func(kind string, o apply.Outcome) { reporter.CountWrite(kind, string(o)) }},
+		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: counter(reporter)},
 		report:  reporter,
 		cluster: opts.Cluster,
 		now:     opts.Now,

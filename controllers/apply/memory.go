@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -176,13 +177,14 @@ func read(ctx context.Context, c client.Reader, id identity) (state, error) {
 		o = u
 	}
 	err = c.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, o)
-	if client.IgnoreNotFound(err) != nil {
-		return state{}, fmt.Errorf("reading %s %s: %w", id.Kind, id.Name, err)
-	}
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
 		return state{}, nil
+	case err != nil:
+		return state{}, fmt.Errorf("reading %s %s: %w", id.Kind, id.Name, err)
+	default:
+		return stateOf(o, id.Kind), nil
 	}
-	return stateOf(o, id.Kind), nil
 }
 
 // memory knows, for each object, the last intent that was applied and the state that it led to.

@@ -98,7 +98,6 @@ type children struct {
 	configs     corev1.ConfigMapList
 	snapshots   appsv1.ControllerRevisionList
 	sets        appsv1.StatefulSetList
-	quotas      corev1.ResourceQuotaList
 }
 
 func (r *Reader) children(ctx context.Context, key types.NamespacedName) (*children, error) {
@@ -150,7 +149,7 @@ func (r *Reader) target(ctx context.Context, seen *Seen, c *children) error {
 func (r *Reader) resolve(ctx context.Context, w *world.World) error {
 	references := revision.References(w.Instance.Name, w.Spec)
 	digests, err := r.Secrets.Digest(ctx, w, references)
-	if err != nil || len(w.Missing) > 0 {
+	if err != nil || len(w.Missing) > 0 || len(w.Conflicts) > 0 {
 		return err
 	}
 	inputs, err := revision.Inputs(w.Instance.Spec)
@@ -182,6 +181,9 @@ func refusals(w *world.World) []world.Problem {
 	}
 	if w.Spec.Version == "" {
 		refuse("spec.version: is empty: set the version to run, such as 1.8.0")
+	}
+	if pin, m := w.Instance.Status.Managed, w.Spec.Database.Managed; pin != nil && m != nil && pin.PostgresMajor > 0 && m.MajorVersion != pin.PostgresMajor {
+		refuse("spec.database.managed.majorVersion: is %d, but the volume was made by PostgreSQL %d: remove the field, or dump and restore into a second instance", m.MajorVersion, pin.PostgresMajor)
 	}
 	return all
 }

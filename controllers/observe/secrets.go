@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,6 +51,13 @@ type digests struct {
 	values     map[string]string // by revision.Reference.ID
 	readAt     time.Time
 	missing    []string
+	conflict   string
+}
+
+// Conflict is an error of a Keeper about a Secret that has a name of ours and is not ours.
+type Conflict interface {
+	error
+	Reason() string
 }
 
 // NewSecrets returns a reader of Secrets that calls wake when a digest changes.
@@ -88,6 +96,10 @@ func sameReference(a, b revision.Reference) bool {
 func (d *digests) answer(w *world.World) map[string]string {
 	chosen, missing := revision.Choose(d.references, revision.Keys(d.values))
 	used := map[string]string{}
+	if d.conflict != "" {
+		w.Conflicts = append(w.Conflicts, world.Problem{Reason: "NameConflict", Message: d.conflict})
+		return used
+	}
 	for _, r := range chosen {
 		if v, ok := d.values[r.ID()]; ok {
 			used[r.ID()] = v
@@ -109,6 +121,11 @@ func (s *Secrets) Forget(key types.NamespacedName) {
 // read gets every referenced Secret once.
 func (s *Secrets) read(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) (*digests, error) {
 	digestKey, err := s.keeper.Keep(ctx, instance, references)
+	var conflict Conflict
+	if errors.As(err, &conflict) { // looked at again soon, as what is missing is
+		message := conflict.Error()
+		return &digests{instance: instance, references: references, readAt: s.now(), missing: []string{message}, conflict: message}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
