@@ -125,3 +125,16 @@ func TestDemoInstanceTakesTheOptions(t *testing.T) {
 		t.Errorf("spec %+v", i.Spec)
 	}
 }
+
+func TestNewestErrorsOfALogAreShownOnce(t *testing.T) {
+	logs := `{"level":"INFO","msg":"starting"}
+{"level":"ERROR","msg":"a","err":"x"}
+not json
+{"level":"ERROR","msg":"b","err":"y"}
+{"level":"ERROR","msg":"a","err":"x"}
+{"level":"ERROR","msg":"c","err":"z"}
+`
+	if got := strings.Join(newestErrors(logs, 2), " | "); got != "a: x | c: z" {
+		t.Errorf("errors %q", got)
+	}
+}

@@ -2,6 +2,7 @@ package cutover
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // the pods that are not ready with the end of their logs. It never fails; what cannot be read is said to be so.
 func (c *Cluster) explain(ctx context.Context) string {
 	var b strings.Builder
-	for _, part := range []func(context.Context, *strings.Builder) error{c.explainInstance, c.explainEvents, c.explainPods} {
+	for _, part := range []func(context.Context, *strings.Builder) error{c.explainInstance, c.explainEvents, c.explainPods, c.explainOperator} {
 		if err := part(ctx, &b); err != nil {
 			fmt.Fprintf(&b, "  (%v)\n", err)
 		}
@@ -98,6 +99,40 @@ func (c *Cluster) explainPod(ctx context.Context, b *strings.Builder, p *corev1.
 			fmt.Fprintf(b, "    | %s\n", clip(strings.TrimSpace(line), 300))
 		}
 	}
+}
+
+// explainOperator shows the operator's newest errors, each of them once.
+func (c *Cluster) explainOperator(ctx context.Context, b *strings.Builder) error {
+	logs, err := c.Kubectl(ctx, "logs", "-n", OperatorNamespace, "deployment/englog-operator", "--tail=300")
+	if err != nil {
+		return err
+	}
+	errs := newestErrors(logs, 5)
+	if len(errs) > 0 {
+		fmt.Fprintf(b, "Newest errors of the operator\n")
+	}
+	for _, e := range errs {
+		fmt.Fprintf(b, "  %s\n", clip(e, 400))
+	}
+	return nil
+}
+
+// newestErrors finds the last n different errors in a log of JSON lines.
+func newestErrors(logs string, n int) []string {
+	var out []string
+	for line := range strings.Lines(logs) {
+		var entry struct {
+			Level string `json:"level"`
+			Msg   string `json:"msg"`
+			Err   string `json:"err"`
+		}
+		if json.Unmarshal([]byte(line), &entry) != nil || !strings.EqualFold(entry.Level, "error") {
+			continue
+		}
+		text := entry.Msg + ": " + entry.Err
+		out = append(slices.DeleteFunc(out, func(s string) bool { return s == text }), text)
+	}
+	return out[max(len(out)-n, 0):]
 }
 
 func stateOf(s corev1.ContainerStatus) string {

@@ -140,21 +140,29 @@ func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 	return nil
 }
 
+// unseen is how long an instance may go without the operator's first word.
+const unseen = time.Minute
+
 // awaitReady waits for the Ready condition and shows on the way what the operator does.
 func (s *Stage) awaitReady(ctx context.Context, generation int64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Patience)
 	defer cancel()
+	silence := time.AfterFunc(unseen, cancel)
+	defer silence.Stop()
 	said := ""
 	for i := range s.instances(ctx) {
-		if i.Status.ObservedGeneration >= generation && holds(i, v1alpha1.ConditionReady) {
-			return nil
+		if i.Status.ObservedGeneration >= generation {
+			silence.Stop()
+			if holds(i, v1alpha1.ConditionReady) {
+				return nil
+			}
 		}
 		if now := progress(i); now != said {
 			said = now
 			s.show.Note("  %s", now)
 		}
 	}
-	return fmt.Errorf("the instance is not Ready after %s; the last word was: %s", s.options.Patience, orDefault(said, "nothing"))
+	return fmt.Errorf("the instance did not get Ready; the last word was: %s", orDefault(said, "nothing"))
 }
 
 func progress(i *v1alpha1.EngLogInstance) string {
