@@ -173,7 +173,11 @@ func (v *view) serving(route world.Route) int32 {
 
 // reconciling is True while the operator moves the instance towards its spec. Its reason is the step when all goes well.
 func (v *view) reconciling() finding {
-	switch concern := v.concern(); {
+	concern := v.concern()
+	if v.in(settled) && v.current() {
+		concern = nil // what tidying up waits for is not the spec's business
+	}
+	switch {
 	case v.stalled() != nil:
 		return isFalse("Stalled", "nothing more is done; see the condition Stalled")
 	case v.watching() != "":

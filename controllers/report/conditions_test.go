@@ -121,6 +121,11 @@ func stall(reason, message string) func(*scene) {
 	return func(s *scene) { s.p.Stalled = &world.Problem{Reason: reason, Message: message} }
 }
 
+// since lets the step have lasted for a time.
+func since(d time.Duration) func(*scene) {
+	return func(s *scene) { s.p.Status.Rollout.StepEnteredAt = &metav1.Time{Time: noon.Add(-d)} }
+}
+
 func missing(s *scene) {
 	s.w.Missing = []world.Problem{{Reason: "SecretMissing", Message: "Secret demo-db: does not exist: create it"}}
 	s.w.Target.Revision = ""
@@ -228,6 +233,7 @@ func TestReconciling(t *testing.T) {
 		"at rest":            {serving(), "False", "Settled", ""},
 		"a step":             {rolling(v1alpha1.StepVerifying), "True", "Verifying", "the plan's sentence"},
 		"ordinary waiting":   {rolling(v1alpha1.StepScaling).with(hold("NotEnoughReady", "4 of 9 api pods are ready in green")), "True", "Scaling", ""},
+		"it takes long":      {rolling(v1alpha1.StepScaling).with(hold("NotEnoughReady", "4 of 9 api pods are ready in green")).with(since(2 * time.Minute)), "True", "NotEnoughReady", "4 of 9"},
 		"a complaint":        {rolling(v1alpha1.StepScaling).with(hold("NotEnoughReady", "4 of 9 api pods are ready in green: ErrImagePull")), "True", "NotEnoughReady", "ErrImagePull"},
 		"a person is needed": {rolling(v1alpha1.StepAwaitingPromotion).with(hold("AwaitingApproval", "set spec.rollout.promotion.approvedRevision to bbb")), "True", "AwaitingApproval", "approvedRevision"},
 		"stalled":            {serving().with(failedBefore(v1alpha1.OutcomeAborted)), "False", "Stalled", "see the condition Stalled"},
@@ -235,6 +241,7 @@ func TestReconciling(t *testing.T) {
 		"about to begin":     {serving().with(func(s *scene) { s.w.Target.Revision = "bbb" }), "True", "Pending", "bbb"},
 		"one pod short":      {serving().with(onePodShort), "True", "PodsNotReady", ""},
 		"kept warm":          {switched(v1alpha1.StepRetaining), "False", "Settled", ""},
+		"tidying up waits":   {switched(v1alpha1.StepRetaining).with(hold("EndpointsLeadHere", "1 endpoint")).with(since(time.Hour)), "False", "Settled", ""},
 		"paused":             {rolling(v1alpha1.StepScaling).with(paused), "False", "Paused", "spec.reconciliation"},
 		"no room":            {rolling(v1alpha1.StepScaling).with(forbidden), "True", "QuotaExceeded", ""},
 		"hibernated":         {serving().with(hibernated), "False", "Hibernated", ""},

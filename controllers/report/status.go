@@ -31,7 +31,17 @@ func Status(w *world.World, p plan.Plan, failure error, effective map[string]str
 	if effective != nil {
 		s.Effective = settings(effective)
 	}
+	s.Managed = pinned(w)
 	return *s
+}
+
+// pinned keeps the major version that the managed database was made with: a default that changes later must not change it.
+func pinned(w *world.World) *v1alpha1.ManagedStatus {
+	m := w.Spec.Database.Managed
+	if was := w.Instance.Status.Managed; was != nil || m == nil || w.Spec.Database.Type != v1alpha1.StoreManaged {
+		return was
+	}
+	return &v1alpha1.ManagedStatus{PostgresMajor: m.MajorVersion}
 }
 
 // url is where users find the API.

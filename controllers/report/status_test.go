@@ -222,7 +222,7 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string, labels .
 }
 
 func TestMetrics(t *testing.T) {
-	play := newStory(t)
+	play := newStory()
 	s, r := &store{}, &recorder{}
 	reporter, registry := newReporter(s, r)
 	reporter.now = func() time.Time { return play.Now }

@@ -22,7 +22,7 @@ type story struct {
 	rounds  int
 }
 
-func newStory(t *testing.T) *story {
+func newStory() *story {
 	confirm := int32(10)
 	return &story{Cluster: model.NewCluster(v1alpha1.EngLogInstanceSpec{
 		Version: "1.0.0", Environment: v1alpha1.EnvironmentStaging,
@@ -146,7 +146,7 @@ func (s *story) transcript() string {
 }
 
 func TestInstallation(t *testing.T) {
-	s := newStory(t)
+	s := newStory()
 	s.Target = "a"
 	s.play(t)
 	for condition, want := range map[string]string{
@@ -166,7 +166,7 @@ func TestInstallation(t *testing.T) {
 }
 
 func TestCutover(t *testing.T) {
-	s := newStory(t)
+	s := newStory()
 	s.install(t)
 	s.Target = "b"
 	s.play(t)
@@ -186,13 +186,14 @@ func TestCutover(t *testing.T) {
 	for _, status := range s.written {
 		steps[status.Rollout.Step] = true
 	}
+	t.Logf("%d status writes in %d rounds", len(s.written), s.rounds)
 	if len(steps) != 12 || len(s.written) > 19 {
 		t.Errorf("%d status writes for %d steps in %d rounds%s", len(s.written), len(steps), s.rounds, s.transcript())
 	}
 }
 
 func TestSilenceAtRest(t *testing.T) {
-	s := newStory(t)
+	s := newStory()
 	s.install(t)
 	for range 10 {
 		s.Now = s.Now.Add(1e9)
@@ -216,7 +217,7 @@ func TestFailures(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := newStory(t)
+			s := newStory()
 			s.install(t)
 			s.Target, s.Characters["b"] = "b", c.character
 			s.play(t)
@@ -237,7 +238,7 @@ func TestFailures(t *testing.T) {
 
 // A pod that says why it does not run is worth a write, one with other numbers is not.
 func TestComplaintsAreToldOnce(t *testing.T) {
-	s := newStory(t)
+	s := newStory()
 	s.install(t)
 	s.Target, s.Characters["b"] = "b", model.NeverReady
 	for range 40 {

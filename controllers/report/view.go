@@ -130,11 +130,20 @@ func (v *view) stalled() *world.Problem {
 // concern is the first hold that is more than the ordinary waiting of a rollout.
 func (v *view) concern() *world.Problem {
 	for _, h := range v.p.Holds {
-		if !routine(h) {
+		if !routine(h) || v.long() {
 			return &h
 		}
 	}
 	return nil
+}
+
+// patience is how long a step may wait for ordinary things without a word: longer than pods of a warm image take to become ready.
+const patience = time.Minute
+
+// long says whether the rollout has been in its step for so long that even the ordinary reason is worth telling.
+func (v *view) long() bool {
+	at := v.rollout().StepEnteredAt
+	return at != nil && v.now.Sub(at.Time) > patience
 }
 
 // routine says whether every rollout waits for this for a while: telling it would cost a write in every rollout and teach nobody.
