@@ -12,7 +12,12 @@ const DefaultRepository = "ghcr.io/garnizeh/englog"
 // Resolve gives the spec that holds for this instance: WithDefaults, and the names that follow from the instance's own.
 // Every group of the result is set. The result is for reading; it is never written into the object.
 func (in *EngLogInstance) Resolve() EngLogInstanceSpec {
-	out := in.Spec.WithDefaults()
+	spec := in.Spec
+	if pin := in.Status.Managed; pin != nil && spec.Database.Type == StoreManaged {
+		spec = *in.Spec.DeepCopy()
+		fill(&ensure(&spec.Database.Managed).MajorVersion, pin.PostgresMajor)
+	}
+	out := spec.WithDefaults()
 	if out.Secrets.Kubernetes != nil {
 		fill(&out.Secrets.Kubernetes.Name, in.Name+"-secrets")
 	}

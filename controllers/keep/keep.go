@@ -31,6 +31,16 @@ type Keeper struct {
 	Client client.Client
 }
 
+// Conflict is a Secret with a name of ours that is not ours.
+type Conflict struct{ Secret string }
+
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("Secret %s exists and does not belong to this instance: rename or delete it, or choose another name for the instance", c.Secret)
+}
+
+// Reason is what a condition says about it.
+func (c *Conflict) Reason() string { return "NameConflict" }
+
 // Keep makes sure that everything which the operator may make up exists, and returns the digest key.
 func (k *Keeper) Keep(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) ([]byte, error) {
 	wanted := map[string]func() []byte{digestKey: random}
@@ -69,7 +79,7 @@ func (k *Keeper) fill(ctx context.Context, instance *v1alpha1.EngLogInstance, na
 	case err != nil:
 		return nil, fmt.Errorf("reading Secret %s: %w", name, err)
 	case !metav1.IsControlledBy(secret, instance):
-		return nil, fmt.Errorf("secret %s exists and does not belong to this instance: rename or delete it, or choose another name for the instance", name)
+		return nil, &Conflict{Secret: name}
 	}
 	before := secret.DeepCopy()
 	if !complete(secret, wanted) {

@@ -39,7 +39,7 @@ func (k *Keeper) store(ctx context.Context, instance *v1alpha1.EngLogInstance, s
 	case err != nil:
 		return fmt.Errorf("reading Secret %s: %w", name, err)
 	case secret.Labels[keptLabel] == "" || secret.Labels["app.kubernetes.io/instance"] != instance.Name:
-		return fmt.Errorf("secret %s exists and was not made for this instance: rename or delete it, or choose another name for the instance", name)
+		return &Conflict{Secret: name}
 	}
 	before := secret.DeepCopy()
 	content := revision.StoreCredentials(instance, store, secret.Data, random)
