@@ -112,8 +112,14 @@ func (w *Worker) finishLoop(ctx context.Context) {
 
 // linger lets more work gather while much is under way: one statement for many tasks costs hardly more than for one.
 func (w *Worker) linger() {
-	if w.InFlight() > lingerAbove {
-		time.Sleep(lingerFor)
+	if w.InFlight() <= lingerAbove {
+		return
+	}
+	timer := time.NewTimer(lingerFor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.urgent:
 	}
 }
 

@@ -37,6 +37,7 @@ type subject interface {
 
 type result struct {
 	PerSecond    int     `json:"per_second"`
+	CPUMicros    int     `json:"cpu_us_per_task"` // client, PostgreSQL and Redis together
 	PickupP50Ms  float64 `json:"pickup_p50_ms"`
 	PickupP99Ms  float64 `json:"pickup_p99_ms"`
 	Runs         int     `json:"runs"`
@@ -90,7 +91,7 @@ func run(tasks, idle, backlog int) error {
 		if s.name == "river" {
 			count = min(count, 4000) // its defaults take 1,000 a second
 		}
-		out[s.name], err = measure(s.make, count, idle)
+		out[s.name], err = measure(s.make, count, idle, postgres.Pid())
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -102,7 +103,7 @@ func run(tasks, idle, backlog int) error {
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
-func measure(make func() (subject, error), tasks, idle int) (result, error) {
+func measure(make func() (subject, error), tasks, idle, postmaster int) (result, error) {
 	s, err := make()
 	if err != nil {
 		return result{}, err
@@ -117,13 +118,13 @@ func measure(make func() (subject, error), tasks, idle int) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	begin := time.Now()
+	begin, used := time.Now(), cpu(postmaster)
 	fails := enqueueAll(s, idle, tasks)
 	if err := w.await(idle+tasks-fails, 2*time.Minute); err != nil {
 		return result{}, err
 	}
 	took := time.Since(begin)
-	return result{PerSecond: int(float64(tasks) / took.Seconds()), PickupP50Ms: percentile(pickups, 50), PickupP99Ms: percentile(pickups, 99),
+	return result{PerSecond: int(float64(tasks) / took.Seconds()), CPUMicros: int((cpu(postmaster) - used).Microseconds()) / tasks, PickupP50Ms: percentile(pickups, 50), PickupP99Ms: percentile(pickups, 99),
 		Runs: w.runs(), Tasks: idle + tasks, EnqueueFails: fails}, nil
 }
 
