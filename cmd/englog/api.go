@@ -17,7 +17,11 @@ import (
 // apiApp puts the API together.
 func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 	log := newLogger(c)
-	s, err := openStore(ctx, c)
+	tracing, err := startTracing(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStore(ctx, c, tracing)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +48,7 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 	accounts := auth.New(auth.Options{Store: s, Mailer: mailer, Ring: ring, Passwords: passwords, Clock: englog.SystemClock{}, Throttle: limiter,
 		SessionTimeout: c.Auth.SessionTimeout, Registration: c.Auth.Registration, BootstrapInvite: c.Auth.BootstrapInvite.Read, Log: log})
 	options := api.Options{Accounts: accounts, Entries: s, Analysis: s.Tasks(), Numbers: s, Mailbox: mailbox, Features: api.Features(c.Features), Kicker: kicker, Limiter: limiter,
-		Clock: englog.SystemClock{}, Log: log, Registry: registry, Kinds: englog.EntryTaskKinds(), MaxContentSize: c.MaxContentSize,
+		Clock: englog.SystemClock{}, Log: log, Registry: registry, Tracing: tracing, Kinds: englog.EntryTaskKinds(), MaxContentSize: c.MaxContentSize,
 		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies}
 	if router != nil {
 		options.Generator = generator{router, s}
@@ -57,6 +61,7 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 		Close: func() {
 			_ = client.Close()
 			s.Close()
+			closeTracing(tracing, log)
 		}}, nil
 }
 

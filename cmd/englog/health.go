@@ -52,7 +52,7 @@ func (h *health) note(name string, err error) {
 
 // checkStores checks the database and its schema; a worker needs Redis too.
 func (h *health) checkStores(ctx context.Context, c config.Config, needsRedis bool) {
-	s, err := openStore(ctx, c)
+	s, err := openStore(ctx, c, nil)
 	if err == nil {
 		err = databaseCheck(s).Probe(ctx)
 		s.Close()

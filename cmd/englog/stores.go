@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/exaring/otelpgx"
+
 	"github.com/garnizeh/englog-operator/workload/config"
 	"github.com/garnizeh/englog-operator/workload/obs"
 	"github.com/garnizeh/englog-operator/workload/redisx"
@@ -19,9 +21,13 @@ func newLogger(c config.Config) *slog.Logger {
 		slog.String("color", c.Identity.Color), slog.String("pod", c.Identity.Pod))
 }
 
-func openStore(ctx context.Context, c config.Config) (*store.Store, error) {
-	return store.Open(ctx, store.Options{ConnString: c.Database.ConnString, MaxConns: int32(c.Database.MaxConns),
-		Timeout: c.Database.Timeout, TransactionPooling: c.Database.TransactionPooling})
+func openStore(ctx context.Context, c config.Config, tracing *obs.Tracing) (*store.Store, error) {
+	o := store.Options{ConnString: c.Database.ConnString, MaxConns: int32(c.Database.MaxConns),
+		Timeout: c.Database.Timeout, TransactionPooling: c.Database.TransactionPooling}
+	if tracing != nil {
+		o.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(tracing.Provider()), otelpgx.WithTrimSQLInSpanName(), otelpgx.WithDisableConnectionDetailsInAttributes())
+	}
+	return store.Open(ctx, o)
 }
 
 func openRedis(c config.Config) (*redisx.Client, error) {

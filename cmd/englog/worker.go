@@ -15,7 +15,11 @@ import (
 // workerApp puts the worker together.
 func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 	log := newLogger(c)
-	s, err := openStore(ctx, c)
+	tracing, err := startTracing(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStore(ctx, c, tracing)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +47,7 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 	}
 	registry.MustRegister(queue.NewBacklog(s.Tasks()))
 	w, err := queue.New(queue.Options{Store: s.Tasks(), Transport: streams, Handlers: handlers, Owner: c.Identity.Pod,
-		Concurrency: c.WorkerConcurrency, Log: log, Registerer: registry})
+		Concurrency: c.WorkerConcurrency, Log: log, Registerer: registry, Around: traceTasks(tracing)})
 	if err != nil {
 		return nil, err
 	}
@@ -74,5 +78,6 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 		Close: func() {
 			_ = client.Close()
 			s.Close()
+			closeTracing(tracing, log)
 		}}, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/trace"
 
 	englog "github.com/garnizeh/englog-operator/workload"
 	"github.com/garnizeh/englog-operator/workload/auth"
@@ -50,12 +51,14 @@ func (s *Server) wrap(rt route) http.Handler {
 		setHeaders(w.Header(), c.requestID)
 		ctx, cancel := context.WithTimeout(obs.WithRequestID(r.Context(), c.requestID), requestBudget)
 		defer cancel()
+		ctx, endSpan := s.Tracing.Begin(ctx, r.Header.Get("Traceparent"), rt.method+" "+Prefix+rt.path, trace.SpanKindServer)
 		c.ctx = ctx
 		defer func() {
 			if v := recover(); v != nil {
 				s.Log.ErrorContext(ctx, "a handler panicked", "route", rt.path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 				s.fail(c, errors.New("panic"))
 			}
+			endSpan(ourFault(c.status))
 			took := time.Since(start)
 			metrics.Observe(c.status, took)
 			s.Log.InfoContext(ctx, "request", "method", rt.method, "route", rt.path, "status", c.status, "milliseconds", took.Milliseconds())
@@ -64,6 +67,14 @@ func (s *Server) wrap(rt route) http.Handler {
 			s.fail(c, err)
 		}
 	})
+}
+
+// ourFault is an error when a request failed through no fault of its client.
+func ourFault(status int) error {
+	if status >= 500 {
+		return errors.New(http.StatusText(status))
+	}
+	return nil
 }
 
 func (s *Server) run(rt route, c *call) error {

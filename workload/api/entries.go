@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	englog "github.com/garnizeh/englog-operator/workload"
+	"github.com/garnizeh/englog-operator/workload/obs"
 )
 
 // buffers are reused for answers.
@@ -31,7 +32,7 @@ func (c *call) sendBuilt(status int, build func([]byte) []byte) error {
 
 func (s *Server) tasksFor(c *call, id englog.EntryID, version int32) englog.NewTasks {
 	return englog.NewTasks{UserID: c.actor.UserID, EntryID: id, EntryVersion: version, Kinds: s.Kinds,
-		Queued: s.Kicker.Accepts(s.Kinds), RequestID: c.requestID, TraceParent: c.r.Header.Get("Traceparent")}
+		Queued: s.Kicker.Accepts(s.Kinds), RequestID: c.requestID, TraceParent: obs.TraceParent(c.ctx)}
 }
 
 func (s *Server) newEntry(c *call, in entryInput) (englog.Entry, error) {

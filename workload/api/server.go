@@ -79,6 +79,7 @@ type Options struct {
 	Clock    englog.Clock
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	Tracing  *obs.Tracing // nil: no traces
 	// Mailbox shows login codes in development; nil elsewhere.
 	Mailbox *mail.Mailbox
 	// Generator drafts entries; nil: there is none.
