@@ -42,6 +42,9 @@ func NewKicker(p Publisher, store interface {
 func newKicker(p Publisher, store interface {
 	Unqueue(context.Context, []uuid.UUID) error
 }, kinds []englog.Kind, window int, log *slog.Logger) *Kicker {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	k := &Kicker{publisher: p, store: store, window: window, log: log, refs: make(chan []englog.TaskRef, 1024)}
 	for _, kind := range kinds {
 		k.kinds = append(k.kinds, englog.KindVersion{Kind: kind, Version: kind.Version()})
