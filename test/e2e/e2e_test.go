@@ -22,8 +22,10 @@ func TestCutoverUnderLoad(t *testing.T) {
 	t.Run("no user noticed", func(t *testing.T) { nothingFailed(t, result) })
 	t.Run("the path was straight", func(t *testing.T) { straight(t, result) })
 	t.Run("old connections left at once", func(t *testing.T) {
-		if result.LastOldKeepAliveMs > 2000 || result.LastOldFreshMs > 2000 {
-			t.Errorf("last old answers %v ms (fresh) and %v ms (keep-alive) after the switch, want at most 2000",
+		// kube-proxy follows within a second, and each of the 50 kept connections is used once in half a second; the rest
+		// is room for a busy machine. Without /retire the last old answer comes after 30 s.
+		if result.LastOldKeepAliveMs > 4000 || result.LastOldFreshMs > 3000 {
+			t.Errorf("last old answers %v ms (fresh) and %v ms (keep-alive) after the switch, want at most 3000 and 4000",
 				result.LastOldFreshMs, result.LastOldKeepAliveMs)
 		}
 	})

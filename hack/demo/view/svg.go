@@ -48,19 +48,21 @@ func (l Line) columns() int {
 	return n
 }
 
-// svg writes each span at its own column with its own width, so that columns meet whatever font is used.
+// svg writes each span at its own column with its own width, so that columns meet whatever font is used. Spaces at its
+// ends are left out: viewers differ in what they do with them.
 func (l Line) svg(b *strings.Builder, y int) {
 	column := 0
 	for _, s := range l {
-		n := utf8.RuneCountInString(s.Text)
-		if strings.TrimSpace(s.Text) != "" {
+		text := strings.TrimSpace(s.Text)
+		if n := utf8.RuneCountInString(text); n > 0 {
 			weight := ""
 			if s.Style == Bold {
 				weight = ` font-weight="bold"`
 			}
-			fmt.Fprintf(b, `<text x="%d" y="%d" fill="%s"%s textLength="%d" style="white-space:pre">%s</text>`+"\n",
-				margin+column*columnWidth, y, fill[s.Style], weight, n*columnWidth, html.EscapeString(s.Text))
+			indent := utf8.RuneCountInString(s.Text) - utf8.RuneCountInString(strings.TrimLeft(s.Text, " "))
+			fmt.Fprintf(b, `<text x="%d" y="%d" fill="%s"%s textLength="%d" lengthAdjust="spacingAndGlyphs">%s</text>`+"\n",
+				margin+(column+indent)*columnWidth, y, fill[s.Style], weight, n*columnWidth, html.EscapeString(text))
 		}
-		column += n
+		column += utf8.RuneCountInString(s.Text)
 	}
 }
