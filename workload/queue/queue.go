@@ -34,6 +34,8 @@ type Transport interface {
 	Open(ctx context.Context) error
 	// Receive waits for about max messages; reset reports that the transport was wiped and is open again.
 	Receive(ctx context.Context, max int, wait time.Duration) (got []englog.Delivery, reset bool, err error)
+	// Interrupt ends a Receive that waits; best effort.
+	Interrupt(ctx context.Context)
 	Ack(ctx context.Context, done []englog.Delivery) error
 	// Return gives messages that were received, but not claimed, to other workers.
 	Return(ctx context.Context, unread []englog.Delivery) error

@@ -97,6 +97,7 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) Drain(ctx context.Context) {
 	w.drainOnce.Do(func() {
 		close(w.draining)
+		go w.interrupt()
 		go w.finishRunning()
 	})
 	select {
@@ -105,6 +106,13 @@ func (w *Worker) Drain(ctx context.Context) {
 		w.urgentOnce.Do(func() { close(w.urgent) })
 		<-w.drained
 	}
+}
+
+// interrupt ends the read that waits for messages.
+func (w *Worker) interrupt() {
+	ctx, cancel := context.WithTimeout(context.Background(), redisBudget)
+	defer cancel()
+	w.o.Transport.Interrupt(ctx)
 }
 
 func (w *Worker) finishRunning() {

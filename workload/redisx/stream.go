@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,7 @@ const (
 type Streams struct {
 	*Client
 	reader   *redis.Client // blocking reads have a connection of their own
+	readerID atomic.Int64  // what the server calls that connection
 	consumer string
 	kinds    []englog.KindVersion
 	high     []string
@@ -44,7 +46,9 @@ func (c *Client) Streams(consumer string, kinds []englog.KindVersion) (*Streams,
 	if err != nil {
 		return nil, err
 	}
-	s := &Streams{Client: c, reader: c.connect(parsed, 2), consumer: consumer, kinds: kinds, busy: 1}
+	s := &Streams{Client: c, consumer: consumer, kinds: kinds, busy: 1}
+	parsed.OnConnect = s.noteID
+	s.reader = c.connect(parsed, 1)
 	for _, k := range kinds {
 		s.high = append(s.high, c.stream(k, laneHigh))
 		s.normal = append(s.normal, c.stream(k, laneLow))
@@ -224,6 +228,20 @@ func (s *Streams) deliveries(ctx context.Context, stream string, messages []redi
 		got = append(got, d)
 	}
 	return got
+}
+
+func (s *Streams) noteID(ctx context.Context, conn *redis.Conn) error {
+	if id, err := conn.ClientID(ctx).Result(); err == nil {
+		s.readerID.Store(id)
+	}
+	return nil // where the command is not allowed, Interrupt does nothing
+}
+
+// Interrupt ends a Receive that waits, as if its time were over: no message is lost. It is best effort.
+func (s *Streams) Interrupt(ctx context.Context) {
+	if id := s.readerID.Load(); id != 0 {
+		_ = s.rdb.ClientUnblock(ctx, id).Err()
+	}
 }
 
 // Ack deletes messages that were dealt with.
