@@ -6,9 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
@@ -34,7 +32,6 @@ type Passwords struct {
 	// bcryptCost is used for new hashes when it is not 0.
 	bcryptCost int
 	dummy      string
-	collecting atomic.Bool
 }
 
 // NewPasswords allows so many hashes at once. With a cost of bcrypt, new
@@ -72,17 +69,7 @@ func (p *Passwords) enter(ctx context.Context) error {
 	}
 }
 
-// leave has the 19 MiB collected soon: left to its own pace the collector would
-// let a burst of logins pile them up.
-func (p *Passwords) leave() {
-	<-p.slots
-	if p.collecting.CompareAndSwap(false, true) {
-		go func() {
-			runtime.GC()
-			p.collecting.Store(false)
-		}()
-	}
-}
+func (p *Passwords) leave() { <-p.slots }
 
 func (p *Passwords) hash(password string) (string, error) {
 	if p.bcryptCost > 0 {
