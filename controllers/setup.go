@@ -26,8 +26,10 @@ import (
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/apply"
+	"github.com/garnizeh/englog-operator/controllers/awssm"
 	"github.com/garnizeh/englog-operator/controllers/keep"
 	"github.com/garnizeh/englog-operator/controllers/observe"
+	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/probe"
 	"github.com/garnizeh/englog-operator/controllers/render"
 	"github.com/garnizeh/englog-operator/controllers/report"
@@ -51,6 +53,8 @@ type Options struct {
 	Ask probe.Asker
 	// Cluster is what rendering has to know of the cluster.
 	Cluster render.Cluster
+	// AWSPrefix is what ids of AWS secrets have to begin with where the operator asks as itself; AWSEndpoint replaces AWS' addresses.
+	AWSPrefix, AWSEndpoint string
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -100,19 +104,33 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 	}
 	keeper := &keep.Keeper{Live: direct, Client: direct}
 	secrets := observe.NewSecrets(mgr.GetAPIReader(), keeper, opts.SecretRefresh, opts.Now, wake)
-	for _, background := range []manager.Runnable{runner, secrets} {
+	if err := awssm.CheckPrefix(opts.AWSPrefix); err != nil {
+		return nil, err
+	}
+	copier := awssm.New(awssm.Options{
+		Client: direct, Prefix: opts.AWSPrefix, Endpoint: opts.AWSEndpoint, Changed: secrets.Expire, Wake: wake, Now: opts.Now,
+	})
+	secrets.From(copier)
+	for _, background := range []manager.Runnable{runner, secrets, copier} {
 		if err := mgr.Add(background); err != nil {
 			return nil, fmt.Errorf("adding %T to the manager: %w", background, err)
 		}
 	}
 	return &Reconciler{
-		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster)},
+		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster), Refuse: render.RouteProblem, Wanted: wanted(opts.Cluster)},
 		probes:  runner,
 		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: counter(reporter)},
 		report:  reporter,
 		cluster: opts.Cluster,
 		now:     opts.Now,
 	}, nil
+}
+
+// wanted names the optional children that render makes of a spec.
+func wanted(cluster render.Cluster) func(*world.World) (map[string]bool, error) {
+	return func(w *world.World) (map[string]bool, error) {
+		return render.Names(render.Input{Instance: w.Instance, Spec: w.Spec, World: w, Cluster: cluster}, plan.Route, plan.NetworkPolicy, plan.Store)
+	}
 }
 
 // counter counts writes for the metrics.

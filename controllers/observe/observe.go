@@ -13,6 +13,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,6 +59,10 @@ type Reader struct {
 	Probes Findings
 	// Compose makes the snapshot of a revision that is new.
 	Compose func(*world.World) (revision.Snapshot, error)
+	// Refuse says what is wrong with a resolved spec beyond its schema; empty when nothing is.
+	Refuse func(*v1alpha1.EngLogInstanceSpec) string
+	// Wanted names the optional children that the spec wants, as "Kind/name".
+	Wanted func(*world.World) (map[string]bool, error)
 }
 
 // Look returns what is seen of one instance, or nil when it is gone.
@@ -80,8 +85,11 @@ func (r *Reader) Look(ctx context.Context, key types.NamespacedName) (*Seen, err
 		return nil, err
 	}
 	c.fill(w)
-	w.Refusals = refusals(w)
+	w.Refusals = r.refusals(w)
 	if err := r.target(ctx, seen, c); err != nil {
+		return nil, err
+	}
+	if err := r.unwanted(seen.World, c); err != nil {
 		return nil, err
 	}
 	return seen, nil
@@ -98,11 +106,13 @@ type children struct {
 	configs     corev1.ConfigMapList
 	snapshots   appsv1.ControllerRevisionList
 	sets        appsv1.StatefulSetList
+	ingresses   networkingv1.IngressList
+	policies    networkingv1.NetworkPolicyList
 }
 
 func (r *Reader) children(ctx context.Context, key types.NamespacedName) (*children, error) {
 	c := &children{}
-	for _, list := range []client.ObjectList{&c.deployments, &c.pods, &c.services, &c.slices, &c.scalers, &c.jobs, &c.configs, &c.snapshots, &c.sets} {
+	for _, list := range []client.ObjectList{&c.deployments, &c.pods, &c.services, &c.slices, &c.scalers, &c.jobs, &c.configs, &c.snapshots, &c.sets, &c.ingresses, &c.policies} {
 		err := r.Client.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{InstanceIndex: key.Name}, client.UnsafeDisableDeepCopy)
 		if err != nil {
 			return nil, fmt.Errorf("listing %T of instance %s: %w", list, key, err)
@@ -171,7 +181,7 @@ func roleRevisions(s *v1alpha1.EngLogInstanceStatus) map[string]bool {
 }
 
 // refusals repeats the checks that a CRD schema may not have made: an older CRD, or an API server that ratchets.
-func refusals(w *world.World) []world.Problem {
+func (r *Reader) refusals(w *world.World) []world.Problem {
 	var all []world.Problem
 	refuse := func(format string, args ...any) {
 		all = append(all, world.Problem{Reason: "InvalidSpec", Message: fmt.Sprintf(format, args...)})
@@ -184,6 +194,9 @@ func refusals(w *world.World) []world.Problem {
 	}
 	if pin, m := w.Instance.Status.Managed, w.Spec.Database.Managed; pin != nil && m != nil && pin.PostgresMajor > 0 && m.MajorVersion != pin.PostgresMajor {
 		refuse("spec.database.managed.majorVersion: is %d, but the volume was made by PostgreSQL %d: remove the field, or dump and restore into a second instance", m.MajorVersion, pin.PostgresMajor)
+	}
+	if problem := r.Refuse(&w.Spec); problem != "" {
+		refuse("%s", problem)
 	}
 	return all
 }

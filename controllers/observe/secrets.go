@@ -27,6 +27,15 @@ type Keeper interface {
 	Keep(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) (digestKey []byte, err error)
 }
 
+// Sources fill the Secrets of instances from somewhere else, beside the reconciles.
+type Sources interface {
+	// Want says what an instance needs. It never waits.
+	Want(instance *v1alpha1.EngLogInstance, references []revision.Reference)
+	// Problem says why the last attempt failed; empty when it did not.
+	Problem(key types.NamespacedName) string
+	Forget(key types.NamespacedName)
+}
+
 // missingRefresh is how soon a reference that did not resolve is looked up again: nothing tells when a Secret is created, and a person is
 // probably just doing so.
 const missingRefresh = 5 * time.Second
@@ -39,6 +48,7 @@ type Secrets struct {
 	refresh time.Duration
 	now     func() time.Time
 	wake    func(types.NamespacedName)
+	sources Sources
 
 	mu    sync.Mutex
 	known map[types.NamespacedName]*digests
@@ -65,10 +75,23 @@ func NewSecrets(live client.Reader, keeper Keeper, refresh time.Duration, now fu
 	return &Secrets{live: live, keeper: keeper, refresh: refresh, now: now, wake: wake, known: map[types.NamespacedName]*digests{}}
 }
 
+// From makes sources fill Secrets; without, only people and other tools do.
+func (s *Secrets) From(sources Sources) { s.sources = sources }
+
+// Expire makes what is known about an instance due to be read again.
+func (s *Secrets) Expire(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.known[key]; d != nil {
+		d.readAt = time.Time{}
+	}
+}
+
 // Digest fills in which keys exist and what is missing, and returns the digests of the references that pods will get. It reads the Secrets when the references are new;
 // else it answers from what the last refresh has seen.
 func (s *Secrets) Digest(ctx context.Context, w *world.World, references []revision.Reference) (map[string]string, error) {
 	instance, key := w.Instance, client.ObjectKeyFromObject(w.Instance)
+	s.ask(w, references)
 	s.mu.Lock()
 	d := s.known[key]
 	s.mu.Unlock()
@@ -86,6 +109,18 @@ func (s *Secrets) Digest(ctx context.Context, w *world.World, references []revis
 		w.Keys[id] = true
 	}
 	return d.answer(w), nil
+}
+
+// ask tells the sources what is needed, and tells what went wrong there: as the cause of what is missing, or as a warning while the last
+// copy is in use.
+func (s *Secrets) ask(w *world.World, references []revision.Reference) {
+	if s.sources == nil {
+		return
+	}
+	s.sources.Want(w.Instance, references)
+	if problem := s.sources.Problem(client.ObjectKeyFromObject(w.Instance)); problem != "" {
+		w.Warnings = append(w.Warnings, world.Problem{Reason: "SecretSourceFailed", Message: problem})
+	}
 }
 
 func sameReference(a, b revision.Reference) bool {
@@ -108,6 +143,11 @@ func (d *digests) answer(w *world.World) map[string]string {
 	for _, m := range missing {
 		w.Missing = append(w.Missing, world.Problem{Reason: "ReferenceMissing", Message: m})
 	}
+	for _, p := range w.Warnings {
+		if p.Reason == "SecretSourceFailed" && len(missing) > 0 {
+			w.Missing = append([]world.Problem{p}, w.Missing...)
+		}
+	}
 	return used
 }
 
@@ -116,6 +156,9 @@ func (s *Secrets) Forget(key types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, key)
+	if s.sources != nil {
+		s.sources.Forget(key)
+	}
 }
 
 // read gets every referenced Secret once.

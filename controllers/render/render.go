@@ -69,7 +69,6 @@ type Cluster struct {
 
 // Objects renders one child: usually one object, none when the spec does not want it.
 func Objects(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
-	in.Spec = in.Spec.WithDefaults()
 	if in.World == nil {
 		in.World = &world.World{}
 	}
