@@ -56,6 +56,7 @@ func parse(flags *flag.FlagSet, args []string) settings {
 	flags.DurationVar(&s.controller.SecretRefresh, "secret-refresh", 5*time.Minute, "how often referenced Secrets are read again")
 	flags.StringVar(&s.controller.Prometheus, "prometheus-url", "", "the Prometheus that checks of type Prometheus ask")
 	flags.StringVar(&s.controller.Cluster.OperatorNamespace, "operator-namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, which network policies let in")
+	flags.StringVar(&s.controller.AWSPrefix, "aws-secret-prefix", "", "what ids of AWS secrets must begin with where the operator asks as itself, with {namespace} for the instance's; default: it never does")
 	flags.StringVar(&s.monitoring, "monitoring-namespaces", "monitoring", "comma-separated namespaces that may read metrics")
 	flags.BoolVar(&s.controller.Proxy, "proxy-probes", false, "send probes through the API server, for an operator outside of the cluster")
 	flags.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")

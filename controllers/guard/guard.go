@@ -74,8 +74,10 @@ var (
 	ToHandover = Chain{ChecksPassed}
 	// ToRepair lets a route that somebody else has moved be taken back.
 	ToRepair = Chain{RevisionComplete, EnoughReady}
-	// ToRollBack lets users' traffic move back.
-	ToRollBack = Chain{SchemaStillFits, EnoughReady, EndpointsConverged}
+	// ToGoBack lets a rollback begin.
+	ToGoBack = Chain{SchemaStillFits}
+	// ToRollBack lets users' traffic move back. It is judged at the write itself.
+	ToRollBack = Chain{SchemaStillFits, RevisionComplete, EnoughReady, EndpointsConverged}
 	// ToScaleDown lets pods that served users go away.
 	ToScaleDown = Chain{NoRouteLeads, NoTraffic}
 )

@@ -66,18 +66,19 @@ func (m *machine) undo(reason, message string) {
 	case m.superseded():
 		m.makeWay(reason, message)
 	case m.policy.RetryToken != m.was.Rollout.RetryToken:
-		m.checkAgain()
+		m.checkAgain(m.was.Rollout.Step)
 	}
 }
 
-// checkAgain begins the step anew as another attempt: a check that has failed stays so in the old one.
-func (m *machine) checkAgain() {
+// checkAgain begins a step after the switch anew as another attempt: a check that has failed stays so in the old one.
+func (m *machine) checkAgain(step v1alpha1.Step) {
 	m.out.Stalled = nil
 	r := m.next.Rollout
+	r.Outcome, r.Reason = "", ""
 	r.RetryToken = m.policy.RetryToken
 	r.Attempt++
 	r.ID = fmt.Sprintf("%s-%d", r.ToRevision, r.Attempt)
-	m.enter(r.Step, "checking revision %s again", r.ToRevision)
+	m.enter(step, "checking revision %s again", r.ToRevision)
 }
 
 // makeWay gives a failed revision up without going back: it keeps the users until the revision that the spec asks for now, which needs the
@@ -90,7 +91,7 @@ func (m *machine) makeWay(reason, message string) {
 
 // rollBack enters RollingBack unless the schema forbids it.
 func (m *machine) rollBack(reason, message string) bool {
-	if v := guard.SchemaStillFits(m.subject(m.was.Previous)); !v.OK {
+	if v := guard.ToGoBack.Check(m.subject(m.was.Previous)); !v.OK {
 		m.stall("RollbackRefused", "%s; %s", message, v.Message)
 		return false
 	}
@@ -205,6 +206,10 @@ func (m *machine) contracting() {
 	ensure := m.ensureJob(Contract, "")
 	job, exists := m.w.Jobs[JobName(m.w.Instance.Name, ensure)]
 	if !exists || job.Phase == world.JobActive {
+		if v := guard.NoOtherMigration(m.subject(m.was.Active)); !exists && !v.OK {
+			m.hold(v)
+			return
+		}
 		m.add(ensure)
 		return
 	}
@@ -265,7 +270,7 @@ func (m *machine) aborting() {
 
 // canReturn is false where there is no active revision, or one that the schema has left behind.
 func (m *machine) canReturn() bool {
-	return m.was.Active != nil && guard.SchemaStillFits(m.subject(m.was.Active)).OK
+	return m.was.Active != nil && guard.ToGoBack.Check(m.subject(m.was.Active)).OK
 }
 
 // settle records a rollout that did not promote. A failure is remembered, so that it is not tried again by itself; what a person has
@@ -313,6 +318,8 @@ func (m *machine) rollingBack() {
 		case v.OK:
 		case m.superseded() && m.w.Target.Revision != p.Revision && !m.anyLed(p):
 			m.makeWay(v.Reason, "neither color can serve: "+v.Message)
+		case m.led(a) && m.policy.RetryToken != m.was.Rollout.RetryToken:
+			m.checkAgain(v1alpha1.StepConfirming)
 		default:
 			m.stall("RollbackWaits", "traffic stays where it is until the previous revision can take it: %s", v.Message)
 		}

@@ -110,12 +110,25 @@ func (m *machine) clear(color v1alpha1.Color, revision string) {
 		if !w.Exists || w.Revision == revision {
 			continue
 		}
-		if v := guard.ToScaleDown.Check(m.subject(&v1alpha1.RevisionStatus{Color: color, Revision: w.Revision})); !v.OK {
+		if v := m.deserted(color, w.Pods); !v.OK {
 			m.hold(v)
 			continue
 		}
 		m.empty(color, component)
 	}
+}
+
+// deserted judges whether no user is led to pods of a color. What the active color serves is not theirs, even under the same revision.
+func (m *machine) deserted(color v1alpha1.Color, pods []world.Pod) guard.Verdict {
+	for _, p := range pods {
+		if a := m.was.Active; a != nil && a.Revision == p.Revision {
+			continue
+		}
+		if v := guard.ToScaleDown.Check(m.subject(&v1alpha1.RevisionStatus{Color: color, Revision: p.Revision})); !v.OK {
+			return v
+		}
+	}
+	return guard.Verdict{OK: true}
 }
 
 func (m *machine) job(p Purpose) string {
@@ -151,6 +164,10 @@ func (m *machine) migrating() {
 	if !exists || job.Phase == world.JobActive {
 		// A Job that has begun is awaited even when its revision is no longer wanted; one whose image never came has not begun.
 		if (!exists || job.Unstarted) && m.turnedBack() {
+			return
+		}
+		if v := guard.NoOtherMigration(m.subject(m.was.Candidate)); !exists && !v.OK {
+			m.hold(v)
 			return
 		}
 		m.add(ensure)
@@ -280,6 +297,10 @@ func (m *machine) unfinishedSwitch() {
 	}
 	if m.was.Active == nil {
 		m.stall("SwitchFailed", "the first revision cannot take all traffic")
+		return
+	}
+	if v := guard.ToGoBack.Check(m.subject(m.was.Active)); !v.OK {
+		m.stall("RollbackRefused", "only a part of the traffic could be moved; %s", v.Message)
 		return
 	}
 	bad := c.DeepCopy()

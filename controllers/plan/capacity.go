@@ -90,19 +90,17 @@ func (m *machine) activeWorks() bool {
 	switch m.was.Rollout.Step {
 	case v1alpha1.StepConfirming, v1alpha1.StepRollingBack:
 		return false
-	case v1alpha1.StepHandover, v1alpha1.StepRetiring:
-		return !m.mustWaitFor(m.was.Previous)
-	case v1alpha1.StepAborting:
-		return !m.mustWaitFor(m.was.Candidate)
+	case v1alpha1.StepHandover, v1alpha1.StepRetiring, v1alpha1.StepAborting, v1alpha1.StepStable:
+		return !m.mustWaitFor(world.Other(m.was.Active.Color))
 	default:
 		return true
 	}
 }
 
-// mustWaitFor is true while the workers of a revision have not ended and must not meet others. One on a dead node never ends: there is a
+// mustWaitFor is true while the workers of a color have not ended and must not meet others. One on a dead node never ends: there is a
 // limit, the time that workers have to drain.
-func (m *machine) mustWaitFor(r *v1alpha1.RevisionStatus) bool {
-	if !m.policy.ForbidOverlap || m.workersOf(r) == 0 {
+func (m *machine) mustWaitFor(color v1alpha1.Color) bool {
+	if !m.policy.ForbidOverlap || len(m.w.Workloads[world.Slot{Component: v1alpha1.Worker, Color: color}].Pods) == 0 {
 		return false
 	}
 	limit := m.was.Rollout.StepEnteredAt.Add(m.policy.WorkerDrain)
@@ -124,7 +122,7 @@ func (m *machine) roleOfPrevious(p v1alpha1.RevisionStatus) {
 			m.run(v1alpha1.Worker, p, m.floor(v1alpha1.Worker))
 		}
 	case v1alpha1.StepRollingBack:
-		if !m.mustWaitFor(m.was.Active) {
+		if !m.mustWaitFor(m.was.Active.Color) {
 			m.run(v1alpha1.Worker, p, m.floor(v1alpha1.Worker))
 		}
 	default:
@@ -203,17 +201,17 @@ func (m *machine) empty(color v1alpha1.Color, components ...v1alpha1.ComponentNa
 		if w.Autoscaler != nil {
 			m.add(Delete{Kind: Autoscaler, Name: SlotName(m.w.Instance.Name, slot), Identity: w.Autoscaler.Identity})
 		}
-		if w.Exists && w.Replicas > 0 && !m.reached(slot, w) {
+		if w.Exists && w.Replicas > 0 && !m.reached(slot) {
 			m.add(Scale{Slot: slot, Replicas: 0, Identity: w.Identity})
 		}
 	}
 }
 
-// reached is true while a live route leads to the pods of a slot, even if only because somebody has moved it: they are not taken away
-// before it leads elsewhere. A hibernated instance is not to be reached at all.
-func (m *machine) reached(slot world.Slot, w world.Workload) bool {
+// reached is true while a live route leads to a color, even if only because somebody has moved it: its pods are not taken away before it
+// leads elsewhere. A hibernated instance is not to be reached at all.
+func (m *machine) reached(slot world.Slot) bool {
 	r := m.w.Routes[slot.Component]
-	return !m.asleep() && r.Exists && r.Color == slot.Color && r.Revision == w.Revision
+	return !m.asleep() && r.Exists && r.Color == slot.Color
 }
 
 // emptied is true when no pod of the color answers any more and none is wanted. A Terminating pod on a dead node never becomes
