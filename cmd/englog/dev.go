@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,9 @@ import (
 func dev(ctx context.Context, c config.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if !c.Auth.SessionKey.IsSet() {
+		c.Auth.SessionKey = config.NewSecret("SESSION_KEY", rand.Text()+rand.Text())
+	}
 	result, err := runMigration(ctx, c, store.Expand, false, slog.Default())
 	if err != nil {
 		return fmt.Errorf("migrate the database (level %d): %w", result.Current, err)

@@ -34,7 +34,8 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	c, err := config.FromEnvironment(config.RoleMigrate)
 	if err != nil {
-		return complain(stderr, c.TerminationLog, err)
+		fmt.Fprintln(stderr, "englog:", err)
+		return report(store.MigrateResult{Phase: phase}, err, c.TerminationLog, stdout)
 	}
 	log := obs.NewLogger(stderr, slog.LevelInfo)
 	result, err := runMigration(ctx, c, phase, args[0] == "plan", log)
