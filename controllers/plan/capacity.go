@@ -198,10 +198,13 @@ func (m *machine) empty(color v1alpha1.Color, components ...v1alpha1.ComponentNa
 	for _, c := range components {
 		slot := world.Slot{Component: c, Color: color}
 		w := m.w.Workloads[slot]
+		if m.reached(slot) {
+			continue
+		}
 		if w.Autoscaler != nil {
 			m.add(Delete{Kind: Autoscaler, Name: SlotName(m.w.Instance.Name, slot), Identity: w.Autoscaler.Identity})
 		}
-		if w.Exists && w.Replicas > 0 && !m.reached(slot) {
+		if w.Exists && w.Replicas > 0 {
 			m.add(Scale{Slot: slot, Replicas: 0, Identity: w.Identity})
 		}
 	}

@@ -346,6 +346,9 @@ func (Watcher) Rested(c *Cluster, m *Mutant, well bool) error {
 	if well && step != v1alpha1.StepStable {
 		return broken("I6", "came to rest in %s: %s", step, status.Rollout.Message)
 	}
+	if f := status.LastFailure; well && c.level(c.Target).Brings < c.Database.Oldest && f != nil && f.Revision == c.Target {
+		return nil // what the spec asks for has been left behind by the last contract migration
+	}
 	if well && (status.Active == nil || status.Active.Revision != c.Target) {
 		return broken("I6", "came to rest without the revision %s of the spec", c.Target)
 	}
@@ -361,12 +364,19 @@ func (Watcher) Rested(c *Cluster, m *Mutant, well bool) error {
 	return tidy(c, status.Active)
 }
 
-// doomed is true when the schema has locked out every revision that users are led to, and a person has led them to more than one: then there
-// is no color to spare for a newer one, and somebody has to decide.
+// doomed is true when the schema has locked the active revision out and a person has led users somewhere else meanwhile: one color cannot
+// serve, the other is in use, and somebody has to decide.
 func doomed(c *Cluster) bool {
-	f, a := &c.live[0], &c.live[1]
-	locked := func(s *service) bool { return s.exists && c.level(s.revision).Brings < c.Database.Oldest }
-	return locked(f) && locked(a) && f.color != a.color
+	a := c.Instance.Status.Active
+	if a == nil || c.level(a.Revision).Brings >= c.Database.Oldest {
+		return false
+	}
+	for i := range c.live {
+		if r := &c.live[i]; r.exists && (r.author != leader || r.color != c.live[1].color) {
+			return true
+		}
+	}
+	return false
 }
 
 // watched is true while the operator is not to do anything.

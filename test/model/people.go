@@ -77,7 +77,7 @@ func (s *schedule) heal() {
 	s.c.missing, s.c.conflicts, s.c.quota, s.c.stores, s.c.refusals = nil, nil, nil, nil, nil
 	for i := range s.c.deployments {
 		d := s.c.touch(i)
-		d.Pods = slices.DeleteFunc(slices.Clone(d.Pods), func(p world.Pod) bool { return p.Waiting == lostNode })
+		d.Pods = slices.DeleteFunc(slices.Clone(d.Pods), func(p world.Pod) bool { return p.Waiting == lostNode || p.ImageID != p.Revision })
 	}
 	s.edit(func(spec *v1alpha1.EngLogInstanceSpec) {
 		spec.Reconciliation, spec.Activity = "", ""
@@ -101,9 +101,7 @@ func (s *schedule) meddle() {
 	if s.rand.IntN(25) == 0 && s.c.live[routeIndex(v1alpha1.API)].exists {
 		s.c.setStatus(v1alpha1.EngLogInstanceStatus{})
 		s.old = nil // an overtaken leader is of the same life
-		for i := range s.c.live {
-			s.c.live[i].author = person // what was being switched has become drift
-		}
+		s.c.disown()
 		s.did("the status is lost")
 		return
 	}
@@ -209,7 +207,7 @@ var checks = []v1alpha1.CheckSpec{
 // disturb makes one thing happen that nobody planned: a pod dies, comes back or stays away, the load changes, a person meddles with what is
 // the operator's.
 func (s *schedule) disturb() {
-	switch s.rand.IntN(16) {
+	switch s.rand.IntN(20) {
 	case 0, 1, 2, 3:
 		s.disturbPod()
 	case 4, 5, 6:
@@ -224,6 +222,10 @@ func (s *schedule) disturb() {
 		s.trouble()
 	case 12:
 		s.deleteByHand()
+	case 13, 14:
+		s.undoTemplate()
+	case 15:
+		s.contractByHand()
 	default:
 		s.c.Now = s.c.Now.Add(time.Duration(s.rand.IntN(120)) * time.Second)
 		s.did("time passes")
@@ -315,6 +317,28 @@ func (s *schedule) deleteByHand() {
 		maps.DeleteFunc(s.c.known, func(string, world.Known) bool { return true })
 		s.did("a person deletes the records of revisions")
 	}
+}
+
+// undoTemplate gives a Deployment the template of another revision, as kubectl rollout undo does.
+func (s *schedule) undoTemplate() {
+	i := s.rand.IntN(len(slots))
+	if d := s.c.touch(i); d.Exists {
+		d.Revision = revisionName(s.rand.IntN(s.next))
+		s.c.changed(d)
+		s.did("a person undoes a Deployment")
+	}
+}
+
+// contractByHand is a person who runs the contract migration alone, and says so in the status.
+func (s *schedule) contractByHand() {
+	status := s.c.Instance.Status.DeepCopy()
+	if status.Schema == nil || s.rand.IntN(4) > 0 {
+		return
+	}
+	s.c.Database.Oldest = s.c.Database.Current
+	status.Schema.OldestCompatible = s.c.Database.Oldest
+	s.c.setStatus(*status)
+	s.did("a person contracts the schema")
 }
 
 // trouble begins or ends something that the operator can only wait for.

@@ -168,14 +168,28 @@ func (c *Cluster) before(w plan.Write) Before {
 	}
 }
 
-// sign records who has moved a route.
+// sign records who has moved a route, or made a Job.
 func (c *Cluster) sign(w plan.Write, by author, before Before) {
 	e, ok := w.(plan.Ensure)
+	if ok && e.Kind == plan.Job && by == overtaken {
+		j := c.jobs[plan.JobName(instanceName, e)]
+		j.Identity.UID = madeByOvertaken
+		c.setJob(j)
+	}
 	if !ok || e.Kind != plan.LiveService || before.Route.color == e.Color && before.Route.revision == e.Revision {
 		return
 	}
 	c.live[routeIndex(e.Component)].author = by
 }
+
+// disown makes where users are a matter of nobody who knows: the status was lost, or written by a leader that had not seen the routes.
+func (c *Cluster) disown() {
+	for i := range c.live {
+		c.live[i].author = overtaken
+	}
+}
+
+const madeByOvertaken = "overtaken"
 
 // tell writes the status, the last write of a round.
 func (c *Cluster) tell(round *Round, h *Hand) error {
@@ -197,6 +211,9 @@ func (c *Cluster) tell(round *Round, h *Hand) error {
 		return nil //nolint:nilerr // somebody else was faster: the next round sees it
 	}
 	round.Wrote = wrote
+	if wrote && h.Author == overtaken {
+		c.disown()
+	}
 	if wrote && h.Told != nil {
 		if err := h.Told(round, before); err != nil {
 			return err

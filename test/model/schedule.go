@@ -73,6 +73,7 @@ type schedule struct {
 	tally  *Tally
 	old    []memory
 	next   int
+	wake   time.Time // when the last round asked to be woken
 	out    io.Writer
 }
 
@@ -120,7 +121,7 @@ func (s *schedule) play() error {
 	}
 	for range 1 + s.rand.IntN(3) {
 		s.request()
-		for range 10 + s.rand.IntN(30) {
+		for range 15 + s.rand.IntN(40) {
 			if err := s.tick(); err != nil {
 				return err
 			}
@@ -159,7 +160,7 @@ func (s *schedule) recover() error {
 func (s *schedule) tick() error {
 	s.tally.States++
 	s.c.Now = s.c.Now.Add(time.Duration(s.rand.IntN(1500)) * time.Millisecond)
-	switch s.rand.IntN(16) {
+	switch s.rand.IntN(18) {
 	case 0:
 		s.disturb()
 	case 1:
@@ -172,12 +173,26 @@ func (s *schedule) tick() error {
 		s.c.Settle()
 	case 6:
 		s.c.Now = s.c.Now.Add(time.Duration(s.rand.IntN(30)) * time.Second)
+	case 7, 8, 9:
+		s.skip()
 	default:
 		for range 1 + s.rand.IntN(6) {
 			s.c.Move(s.rand)
 		}
 	}
 	return s.round()
+}
+
+// skip goes on to where the last round asked to be woken, in steps that wait for time; else it lets things settle.
+func (s *schedule) skip() {
+	s.c.Settle()
+	switch stepOf(&s.c.Instance.Status) {
+	case v1alpha1.StepAwaitingPromotion, v1alpha1.StepConfirming, v1alpha1.StepRetaining:
+		if s.wake.After(s.c.Now) {
+			s.c.Now = s.wake
+		}
+	default:
+	}
 }
 
 func (s *schedule) round() error {
@@ -196,6 +211,7 @@ func (s *schedule) round() error {
 	if s.rand.IntN(4) == 0 {
 		s.remember(decision)
 	}
+	s.wake = decision.plan.Wake
 	round, err := s.c.act(decision, &h)
 	if round.Hit {
 		s.tally.Pairs[Pair{round.Step, h.Fault}]++
