@@ -38,7 +38,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	cluster = r
-	network = &fakeNetwork{client: r.Client}
+	network, amazon = &fakeNetwork{client: r.Client}, startAmazon()
+	defer amazon.server.Close()
 	if err := grant(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -88,7 +89,7 @@ func startOperator(now func() time.Time) (stop func(), err error) {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := controllers.Setup(ctx, mgr, controllers.Options{Ask: network, Now: now, Name: fmt.Sprintf("englog-%d", starts)}); err != nil {
+	if err := controllers.Setup(ctx, mgr, controllers.Options{Ask: network, Now: now, AWSEndpoint: amazon.server.URL, Name: fmt.Sprintf("englog-%d", starts)}); err != nil {
 		cancel()
 		return nil, fmt.Errorf("setting the operator up: %w", err)
 	}
