@@ -37,7 +37,7 @@ func TestAuthorisationOfEveryOperation(t *testing.T) {
 			t.Run(op.OperationID, func(t *testing.T) {
 				scope, _ := op.Extensions["x-scope"].(string)
 				for _, who := range []string{"owner", "stranger", "anonymous", "reader", "writer"} {
-					call := newSubject(t, s, who).request(method, path, op)
+					call := newSubject(t, s, who, op.OperationID == "retryTask").request(method, path, op)
 					a := s.Do(t, call)
 					want := expected(scope, who, path, op)
 					if !slices.Contains(want, a.Status) {
@@ -84,12 +84,16 @@ type subject struct {
 	paths map[string]string // operation prefix → id
 }
 
-func newSubject(t *testing.T, s *Service, who string) subject {
+// A task can be run again only once it is done.
+func newSubject(t *testing.T, s *Service, who string, tasksDone bool) subject {
 	owner := s.Register(t)
 	entry := s.Write(t, owner.Access, map[string]any{"body": "mine", "tags": []string{"a"}})
 	session := s.Want(t, 200, Request{Method: "GET", Path: "/auth/sessions", Token: owner.Access}).Items()[0]["id"].(string)
 	pat := s.Want(t, 201, Request{Method: "POST", Path: "/auth/tokens", Token: owner.Access, Body: map[string]any{"name": "p", "scopes": []string{"entries:read"}}})
 	Await(t, "the analysis", func() bool {
+		if !tasksDone {
+			return true
+		}
 		for _, task := range s.Want(t, 200, Request{Method: "GET", Path: "/entries/" + entry + "/tasks", Token: owner.Access}).Items() {
 			if task["state"] != "done" {
 				return false

@@ -76,6 +76,9 @@ type Service struct {
 type Options struct {
 	Auth func(*auth.Options)
 	API  func(*api.Options)
+	// Redis is a server of the test's own, to be stopped or wiped; the shared one
+	// unless given.
+	Redis *testrig.Redis
 }
 
 // Start starts an API on a new database, and a worker. The test runs beside others.
@@ -85,7 +88,10 @@ func Start(t testing.TB, o Options) *Service {
 		p.Parallel()
 	}
 	s := &Service{Clock: &Clock{}, Store: testrig.OpenStore(t, testrig.Database(t)), Mailbox: &mail.Mailbox{}, Logs: &Buffer{}, spec: loadSpec(t)}
-	address := testrig.SharedRedis(t).URL()
+	if o.Redis == nil {
+		o.Redis = testrig.SharedRedis(t)
+	}
+	address := o.Redis.URL()
 	client, err := redisx.Open(redisx.Options{URL: func() (string, error) { return address, nil }, Instance: "test." + uuid.NewString()})
 	if err != nil {
 		t.Fatal(err)
