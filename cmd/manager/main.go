@@ -29,11 +29,21 @@ type settings struct {
 	metrics, health string
 	leaderElection  bool
 	leaderNamespace string
+	lease           lease
 	namespaces      string
 	monitoring      string
 	controller      controllers.Options
 	logLevel        slog.Level
 	secureMetrics   bool
+}
+
+// lease says how quickly a leader that has died is followed by another, and how long one that is cut off goes on.
+type lease struct{ duration, renew, retry time.Duration }
+
+func (l *lease) flags(flags *flag.FlagSet) {
+	flags.DurationVar(&l.duration, "leader-elect-lease-duration", 15*time.Second, "how long a leader that has gone silent is waited for")
+	flags.DurationVar(&l.renew, "leader-elect-renew-deadline", 10*time.Second, "how long a leader tries to renew its lease before it gives up; less than the lease's duration")
+	flags.DurationVar(&l.retry, "leader-elect-retry-period", 2*time.Second, "how often the lease is tried for and renewed")
 }
 
 func main() {
@@ -51,6 +61,7 @@ func parse(flags *flag.FlagSet, args []string) settings {
 	flags.StringVar(&s.health, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
 	flags.BoolVar(&s.leaderElection, "leader-elect", true, "elect one leader among several operators")
 	flags.StringVar(&s.leaderNamespace, "leader-election-namespace", "", "the namespace of the lease; default: the operator's own")
+	s.lease.flags(flags)
 	flags.StringVar(&s.namespaces, "namespaces", "", "comma-separated namespaces to watch; default: all")
 	flags.IntVar(&s.controller.Concurrency, "concurrency", 10, "how many instances are reconciled at a time")
 	flags.DurationVar(&s.controller.SecretRefresh, "secret-refresh", 5*time.Minute, "how often referenced Secrets are read again")
@@ -78,6 +89,9 @@ func run(ctx context.Context, s settings) error {
 		LeaderElectionID:              "operator.englog.io",
 		LeaderElectionNamespace:       s.leaderNamespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &s.lease.duration,
+		RenewDeadline:                 &s.lease.renew,
+		RetryPeriod:                   &s.lease.retry,
 	})
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)

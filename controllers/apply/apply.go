@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/failpoint"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/render"
 	"github.com/garnizeh/englog-operator/controllers/world"
@@ -134,12 +135,12 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 		return apierrors.NewConflict(schema.GroupResource{Resource: "services"}, id.Name, errors.New("it was created meanwhile"))
 	}
 	fence(o, e.Identity)
-	failpoint(e.String(), false)
+	failpoint.Before(e.String())
 	if err := a.Client.Apply(ctx, o, optionsFor(id.Kind)...); err != nil {
 		a.observe(id.Kind, Failed)
 		return fmt.Errorf("applying %s %s: %w", id.Kind, id.Name, err)
 	}
-	failpoint(e.String(), true)
+	failpoint.After(e.String())
 	a.observe(id.Kind, news)
 	return a.remember(instance, id, intent, o)
 }
@@ -230,12 +231,12 @@ func (a *Applier) scale(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 	if err != nil {
 		return err
 	}
-	failpoint(s.String(), false)
+	failpoint.Before(s.String())
 	if err := a.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), ScaleOwner); err != nil {
 		a.observe("Scale", Failed)
 		return fmt.Errorf("scaling Deployment %s: %w", name, err)
 	}
-	failpoint(s.String(), true)
+	failpoint.After(s.String())
 	a.observe("Scale", Changed)
 	return nil
 }
@@ -261,7 +262,7 @@ func (a *Applier) remove(ctx context.Context, instance *v1alpha1.EngLogInstance,
 	}
 	o.SetNamespace(instance.Namespace)
 	o.SetName(d.Name)
-	failpoint(d.String(), false)
+	failpoint.Before(d.String())
 	conditions := client.Preconditions{}
 	if d.Identity.UID != "" {
 		conditions.UID = &d.Identity.UID
@@ -274,7 +275,7 @@ func (a *Applier) remove(ctx context.Context, instance *v1alpha1.EngLogInstance,
 		a.observe(string(d.Kind), Failed)
 		return fmt.Errorf("deleting %s %s: %w", d.Kind, d.Name, err)
 	}
-	failpoint(d.String(), true)
+	failpoint.After(d.String())
 	a.observe(string(d.Kind), Changed)
 	return nil
 }

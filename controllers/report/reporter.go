@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/failpoint"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
@@ -69,9 +70,12 @@ func Write(ctx context.Context, c client.StatusClient, instance *v1alpha1.EngLog
 	}
 	updated := instance.DeepCopy()
 	updated.Status = status
+	name := "status " + string(stepOf(&status))
+	failpoint.Before(name)
 	if err := c.Status().Update(ctx, updated); err != nil {
 		return false, fmt.Errorf("writing the status: %w", err)
 	}
+	failpoint.After(name)
 	*instance = *updated
 	return true, nil
 }
