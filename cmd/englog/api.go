@@ -46,7 +46,7 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 	kicker := queue.NewKicker(client, s.Tasks(), log)
 	mailer, mailbox := newMailer(c)
 	accounts := auth.New(auth.Options{Store: s, Mailer: mailer, Ring: ring, Passwords: passwords, Clock: englog.SystemClock{}, Throttle: limiter,
-		SessionTimeout: c.Auth.SessionTimeout, Registration: c.Auth.Registration, BootstrapInvite: c.Auth.BootstrapInvite.Read, Log: log})
+		SessionTimeout: c.Auth.SessionTimeout, AccessTTL: c.Auth.AccessTTL, RefreshTTL: c.Auth.RefreshTTL, Registration: c.Auth.Registration, BootstrapInvite: c.Auth.BootstrapInvite.Read, Log: log})
 	options := api.Options{Accounts: accounts, Entries: s, Analysis: s.Tasks(), Numbers: s, Mailbox: mailbox, Features: api.Features(c.Features), Kicker: kicker, Limiter: limiter,
 		Clock: englog.SystemClock{}, Log: log, Registry: registry, Tracing: tracing, Kinds: englog.EntryTaskKinds(), MaxContentSize: c.MaxContentSize,
 		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies}
@@ -70,7 +70,8 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 func newMailer(c config.Config) (auth.Mailer, *mail.Mailbox) {
 	switch {
 	case c.Mail.Host != "":
-		return mail.SMTP{Host: c.Mail.Host, Port: c.Mail.Port, Username: c.Mail.Username, From: c.Mail.From, Password: c.Mail.Password.Read}, nil
+		return mail.SMTP{Host: c.Mail.Host, Port: c.Mail.Port, Username: c.Mail.Username, From: c.Mail.From, Password: c.Mail.Password.Read,
+			Encryption: c.Mail.Encryption}, nil
 	case c.Environment == config.Development:
 		box := &mail.Mailbox{}
 		return box, box

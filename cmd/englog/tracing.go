@@ -14,9 +14,6 @@ import (
 	"github.com/garnizeh/englog-operator/workload/obs"
 )
 
-// traceRatio is the part of the traces that begin here and are kept.
-const traceRatio = 0.01
-
 // startTracing sends traces where tracing is on and a collector is named; nil
 // elsewhere. Requests to providers are traced through the default transport,
 // which their clients use.
@@ -28,7 +25,7 @@ func startTracing(ctx context.Context, c config.Config, log *slog.Logger) (*obs.
 		log.Info("no traces are sent: OTEL_EXPORTER_OTLP_ENDPOINT is not set")
 		return nil, nil
 	}
-	tracing, err := obs.StartTracing(ctx, obs.TraceOptions{Endpoint: c.OTLPEndpoint, Ratio: traceRatio, Attributes: map[string]string{
+	tracing, err := obs.StartTracing(ctx, obs.TraceOptions{Endpoint: c.OTLPEndpoint, Ratio: c.TraceRatio, Attributes: map[string]string{
 		"service.version": c.Identity.Version, "service.instance.id": c.Identity.Pod, "englog.role": c.Role, "englog.revision": c.Identity.Revision}})
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func TestAKeyIsRotatedWithoutARefusedToken(t *testing.T) {
 			if i == 2 && pair[0] == steps[2] {
 				continue // steps 2 and 3 sign with the same key
 			}
-			token, err := sign(pair[0], session, 3, time.Now())
+			token, err := sign(pair[0], session, 3, time.Now(), time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestAKeyIsRotatedWithoutARefusedToken(t *testing.T) {
 			}
 		}
 	}
-	token, _ := sign(steps[0], session, 1, time.Now())
+	token, _ := sign(steps[0], session, 1, time.Now(), time.Minute)
 	if _, err := verify(parser, steps[3], token); err == nil {
 		t.Error("a token of a key that is gone was accepted")
 	}

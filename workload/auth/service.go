@@ -60,6 +60,9 @@ type Options struct {
 	Throttle Limiter
 	// SessionTimeout ends a session that is not used.
 	SessionTimeout time.Duration
+	// AccessTTL is the lifetime of an access token, RefreshTTL the absolute end of
+	// a session; 0: 15 minutes and 7 days.
+	AccessTTL, RefreshTTL time.Duration
 	// Registration is open, invite or closed.
 	Registration string
 	// BootstrapInvite lets the first account in; empty for none.
@@ -78,6 +81,12 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.AccessTTL == 0 {
+		o.AccessTTL = AccessLifetime
+	}
+	if o.RefreshTTL == 0 {
+		o.RefreshTTL = RefreshLifetime
 	}
 	return &Service{Options: o, seen: newCache(o.Clock), parser: newParser(o.Clock)}
 }
@@ -223,13 +232,13 @@ func (s *Service) enter(ctx context.Context, u englog.User, how string, from Cli
 func (s *Service) start(ctx context.Context, u englog.User, from Client) (Tokens, error) {
 	now := s.Clock.Now()
 	session := englog.Session{ID: uuid.Must(uuid.NewV7()), UserID: u.ID, UserAgent: from.UserAgent, IP: from.IP, CreatedAt: now,
-		LastUsedAt: now, ExpiresAt: now.Add(min(s.SessionTimeout, RefreshLifetime))}
+		LastUsedAt: now, ExpiresAt: now.Add(min(s.SessionTimeout, s.RefreshTTL))}
 	refresh := randomToken(refreshPrefix)
 	if err := s.Store.CreateSession(ctx, session, hashToken(refresh)); err != nil {
 		return Tokens{}, err
 	}
-	access, err := sign(s.Ring, session, u.TokenEpoch, now)
-	return Tokens{User: u, Access: access, Refresh: refresh, ExpiresIn: AccessLifetime}, err
+	access, err := sign(s.Ring, session, u.TokenEpoch, now, s.AccessTTL)
+	return Tokens{User: u, Access: access, Refresh: refresh, ExpiresIn: s.AccessTTL}, err
 }
 
 // Refresh uses a refresh token up and returns its successor with a new access
@@ -237,7 +246,7 @@ func (s *Service) start(ctx context.Context, u englog.User, from Client) (Tokens
 func (s *Service) Refresh(ctx context.Context, token string, from Client) (Tokens, error) {
 	now, next := s.Clock.Now(), successor(s.Ring, token)
 	session, epoch, err := s.Store.RotateRefresh(ctx, englog.Rotation{Hash: hashToken(token), Successor: hashToken(next), Now: now,
-		Grace: refreshGrace, Idle: s.SessionTimeout, Absolute: RefreshLifetime})
+		Grace: refreshGrace, Idle: s.SessionTimeout, Absolute: s.RefreshTTL})
 	if err != nil {
 		if session.ID != uuid.Nil && englog.CodeOf(err) == englog.CodeUnauthenticated {
 			s.seen.forget(session.UserID)
@@ -245,12 +254,12 @@ func (s *Service) Refresh(ctx context.Context, token string, from Client) (Token
 		}
 		return Tokens{}, err
 	}
-	access, err := sign(s.Ring, session, epoch, now)
+	access, err := sign(s.Ring, session, epoch, now, s.AccessTTL)
 	if err != nil {
 		return Tokens{}, err
 	}
 	u, err := s.Store.User(ctx, session.UserID)
-	return Tokens{User: u, Access: access, Refresh: next, ExpiresIn: AccessLifetime}, err
+	return Tokens{User: u, Access: access, Refresh: next, ExpiresIn: s.AccessTTL}, err
 }
 
 // throttle slows down attempts on one account: five at once, then one a second.

@@ -14,7 +14,7 @@ import (
 	englog "github.com/garnizeh/englog-operator/workload"
 )
 
-// Lifetimes of tokens.
+// Lifetimes of tokens, unless set otherwise.
 const (
 	AccessLifetime  = 15 * time.Minute
 	RefreshLifetime = 7 * 24 * time.Hour // absolute end of a session
@@ -42,12 +42,12 @@ func newParser(clock englog.Clock) *jwt.Parser {
 }
 
 // sign makes an access token of a session.
-func sign(ring *Ring, session englog.Session, epoch int32, now time.Time) (string, error) {
+func sign(ring *Ring, session englog.Session, epoch int32, now time.Time, lifetime time.Duration) (string, error) {
 	id, key := ring.signing()
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: "englog", Audience: jwt.ClaimStrings{"englog_api"}, Subject: session.UserID.String(), ID: uuid.NewString(),
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(AccessLifetime)),
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(lifetime)),
 		},
 		Session: session.ID.String(), Epoch: epoch,
 	})

@@ -53,7 +53,9 @@ type Config struct {
 	MetricsEnabled    bool
 	TracingEnabled    bool
 	OTLPEndpoint      string
-	TerminationLog    string
+	// TraceRatio of the traces that begin here is kept.
+	TraceRatio     float64
+	TerminationLog string
 }
 
 // Identity tells which instance and which of its pods this is.
@@ -70,6 +72,8 @@ type Auth struct {
 	JWTSecret, JWTPrevious, JWTNext Secret
 	SessionKey                      Secret // the frontend's cookie
 	SessionTimeout                  time.Duration
+	// AccessTTL and RefreshTTL are the lifetimes of access tokens and of sessions.
+	AccessTTL, RefreshTTL time.Duration
 	// BcryptCost is PASSWORD_SALT_ROUNDS; 0 means argon2id.
 	BcryptCost int
 	// Registration is open, invite or closed.
@@ -100,6 +104,9 @@ type Mail struct {
 	Host, Username, From string
 	Port                 int
 	Password             Secret
+	// Encryption is starttls (used where the server offers it, and demanded
+	// before a password is sent), tls (from the first byte) or disable.
+	Encryption string
 }
 
 // Features are the switches of I21 to I24; one that is off answers 404.
@@ -158,6 +165,8 @@ func (c *Config) loadAuth(p *parser) {
 		JWTSecret: p.secret("JWT_SECRET"), JWTPrevious: p.secret("JWT_SECRET_PREVIOUS"), JWTNext: p.secret("JWT_SECRET_NEXT"),
 		SessionKey: p.secret("SESSION_KEY"), BootstrapInvite: p.secret("BOOTSTRAP_INVITE"),
 		SessionTimeout: p.duration("SESSION_TIMEOUT", 24*time.Hour, time.Minute, 90*24*time.Hour),
+		AccessTTL:      p.duration("JWT_ACCESS_TTL", 15*time.Minute, time.Minute, 24*time.Hour),
+		RefreshTTL:     p.duration("JWT_REFRESH_TTL", 7*24*time.Hour, time.Hour, 365*24*time.Hour),
 		Registration:   p.oneOf("REGISTRATION", "open", "open", "invite", "closed"),
 	}
 	if p.lookup("PASSWORD_SALT_ROUNDS") != "" {
@@ -210,13 +219,15 @@ func (c *Config) loadRest(p *parser) {
 	c.MetricsEnabled = p.flag("METRICS_ENABLED", true)
 	c.TracingEnabled = p.flag("TRACING_ENABLED", production)
 	c.OTLPEndpoint = p.address("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+	c.TraceRatio = p.ratio("OTEL_TRACES_SAMPLER_ARG", 0.01)
 	c.Features = Features{
 		AdvancedAI: p.flag("FEATURE_ADVANCED_AI", production), GroupSharing: p.flag("FEATURE_GROUP_SHARING", true),
 		Export: p.flag("FEATURE_EXPORT", true), Beta: p.flag("FEATURE_BETA", !production),
 	}
 	c.WorkerConcurrency = p.number("WORKER_CONCURRENCY", 10, 1, 1000)
 	c.Mail = Mail{Host: p.text("SMTP_HOST", ""), Port: p.number("SMTP_PORT", 587, 1, 65535), Username: p.text("SMTP_USERNAME", ""),
-		From: p.text("SMTP_FROM", "englog@localhost"), Password: p.secret("SMTP_PASSWORD")}
+		From: p.text("SMTP_FROM", "englog@localhost"), Password: p.secret("SMTP_PASSWORD"),
+		Encryption: p.oneOf("SMTP_ENCRYPTION", "starttls", "starttls", "tls", "disable")}
 	c.TerminationLog = p.text("TERMINATION_LOG", "/dev/termination-log")
 }
 

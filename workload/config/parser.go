@@ -70,6 +70,19 @@ func (p *parser) duration(name string, fallback, low, high time.Duration) time.D
 	return d
 }
 
+func (p *parser) ratio(name string, fallback float64) float64 {
+	v := p.lookup(name)
+	if v == "" {
+		return fallback
+	}
+	f, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		p.bad(name, "%q is not valid: set a number from 0 to 1", v)
+		return fallback
+	}
+	return f
+}
+
 func (p *parser) flag(name string, fallback bool) bool {
 	switch v := p.lookup(name); v {
 	case "":

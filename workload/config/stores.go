@@ -96,14 +96,14 @@ func orDefault(v, fallback string) string {
 // Redis says how to reach Redis: by one URL or by its parts.
 type Redis struct {
 	url, host, port, user, password Secret
-	tlsCA                           string
+	tls                             bool
 	MaxRetries                      int
 }
 
 func loadRedis(p *parser) Redis {
 	return Redis{
 		url: p.secret("REDIS_URL"), host: p.secret("REDIS_HOST"), port: p.secret("REDIS_PORT"), user: p.secret("REDIS_USER"),
-		password: p.secret("REDIS_PASSWORD"), tlsCA: p.text("REDIS_TLS_CA_FILE", p.text("REDIS_TLS_CA", "")),
+		password: p.secret("REDIS_PASSWORD"), tls: p.oneOf("REDIS_TLS", "disable", "disable", "require", "verify-full") != "disable",
 		MaxRetries: p.number("REDIS_MAX_RETRIES", 3, 0, 20),
 	}
 }
@@ -127,7 +127,7 @@ func (r Redis) URL() (string, error) {
 		return "", err
 	}
 	u := url.URL{Scheme: "redis", Host: net.JoinHostPort(host, orDefault(port, "6379"))}
-	if r.tlsCA != "" {
+	if r.tls {
 		u.Scheme = "rediss"
 	}
 	if user != "" {

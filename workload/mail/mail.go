@@ -21,6 +21,9 @@ import (
 type SMTP struct {
 	Host, Username, From string
 	Port                 int
+	// Encryption is starttls (used where the server offers it), tls (from the
+	// first byte) or disable.
+	Encryption string
 	// Password is read for each message, so that a rotated one takes effect.
 	Password func() (string, error)
 }
@@ -33,6 +36,9 @@ func (s SMTP) SendCode(ctx context.Context, to, code string, valid time.Duration
 		return fmt.Errorf("reach the mail server: %w", err)
 	}
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if s.Encryption == "tls" {
+		conn = tls.Client(conn, s.tls())
+	}
 	client, err := smtp.NewClient(conn, s.Host)
 	if err != nil {
 		return errors.Join(fmt.Errorf("greet the mail server: %w", err), conn.Close())
@@ -44,9 +50,11 @@ func (s SMTP) SendCode(ctx context.Context, to, code string, valid time.Duration
 	return s.deliver(client, to, text(s.From, to, code, valid, time.Now()))
 }
 
+func (s SMTP) tls() *tls.Config { return &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12} }
+
 func (s SMTP) prepare(client *smtp.Client) error {
-	if ok, _ := client.Extension("STARTTLS"); ok {
-		if err := client.StartTLS(&tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}); err != nil {
+	if ok, _ := client.Extension("STARTTLS"); ok && s.Encryption != "tls" && s.Encryption != "disable" {
+		if err := client.StartTLS(s.tls()); err != nil {
 			return fmt.Errorf("start TLS with the mail server: %w", err)
 		}
 	}
