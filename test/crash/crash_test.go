@@ -166,7 +166,8 @@ func (r *rig) disturb(t *testing.T, stage *cutover.Stage, p plan, n int) *cutove
 		t.Logf("%s in %s: %s", p.name, p.at, what)
 	}
 	r.mu.Unlock()
-	spec := map[string]any{"restartToken": fmt.Sprintf("crash-%d", n)}
+	// Any setting of the service makes a revision, and with it a cutover.
+	spec := map[string]any{"config": map[string]any{"maxContentBytes": 64<<10 + n}}
 	if n == 0 {
 		spec = map[string]any{"version": cutover.VersionNew}
 	}
