@@ -150,6 +150,7 @@ test-service: ## The service against a real PostgreSQL and Redis, started privat
 .PHONY: test-model
 test-model: ## The model checker over the rollout planner
 	$(GOTEST) -timeout 15m ./test/model/...
+	go run ./test/model/check -schedules $(or $(SCHEDULES),100000)
 
 .PHONY: test-e2e
 test-e2e: ## The local cluster, and one cutover under load on it (root on Linux)

@@ -74,7 +74,7 @@ var (
 	ToHandover = Chain{ChecksPassed}
 	// ToRepair lets a route that somebody else has moved be taken back.
 	ToRepair = Chain{RevisionComplete, EnoughReady}
-	// ToGoBack lets a rollback begin.
+	// ToGoBack lets a rollback begin, and a rollout to an earlier revision.
 	ToGoBack = Chain{SchemaStillFits}
 	// ToRollBack lets users' traffic move back. It is judged at the write itself.
 	ToRollBack = Chain{SchemaStillFits, RevisionComplete, EnoughReady, EndpointsConverged}

@@ -28,6 +28,10 @@ func (m *machine) stable() {
 		m.stall(f.Reason, "%s; change the spec, or set spec.rollout.retryToken to try revision %s again", f.Message, f.Revision)
 		return
 	}
+	if v := guard.ToGoBack.Check(m.subject(&v1alpha1.RevisionStatus{Revision: target.Revision})); !v.OK {
+		m.stall(v.Reason, "%s", v.Message) // its pods would never get ready
+		return
+	}
 	m.begin()
 }
 

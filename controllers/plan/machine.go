@@ -23,7 +23,9 @@ type machine struct {
 }
 
 func newMachine(w *world.World, now time.Time) *machine {
-	m := &machine{w: w, now: now, was: w.Instance.Status.DeepCopy(), next: w.Instance.Status.DeepCopy(), policy: policyOf(&w.Spec)}
+	was := w.Instance.Status // what it points to is read only
+	m := &machine{w: w, now: now, was: &was, next: was.DeepCopy(), policy: policyOf(&w.Spec)}
+	m.out.Writes = make([]Write, 0, 48)
 	if m.was.Rollout == nil {
 		m.was.Rollout = &v1alpha1.RolloutStatus{Step: v1alpha1.StepStable}
 	}

@@ -96,6 +96,8 @@ type deployment struct {
 	world.Workload
 	// load is how many pods its autoscaler finds right.
 	load int32
+	// made counts its pods.
+	made int
 }
 
 // service is one simulated Service: who it selects, and what its EndpointSlices list, which comes later.

@@ -346,7 +346,7 @@ func (Watcher) Rested(c *Cluster, m *Mutant, well bool) error {
 	if well && step != v1alpha1.StepStable {
 		return broken("I6", "came to rest in %s: %s", step, status.Rollout.Message)
 	}
-	if f := status.LastFailure; well && c.level(c.Target).Brings < c.Database.Oldest && f != nil && f.Revision == c.Target {
+	if well && c.level(c.Target).Brings < c.Database.Oldest {
 		return nil // what the spec asks for has been left behind by the last contract migration
 	}
 	if well && (status.Active == nil || status.Active.Revision != c.Target) {

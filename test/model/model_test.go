@@ -7,7 +7,7 @@ import (
 
 var (
 	traced    = flag.Uint64("seed", 0, "the schedule to trace")
-	schedules = flag.Int("schedules", 3000, "how many random schedules to play")
+	schedules = flag.Int("schedules", 1000, "how many random schedules to play")
 )
 
 func TestRandomSchedules(t *testing.T) {

@@ -167,8 +167,9 @@ func (c *Cluster) replace(i int, pods []world.Pod, most int) ([]world.Pod, bool)
 
 func (c *Cluster) newPod(i int) world.Pod {
 	d, n := &c.deployments[i], c.next()
+	d.made++
 	p := world.Pod{Name: slotNames[i] + "-" + n, IP: "10.0.0." + n, Revision: d.Revision, ReadySince: c.Now, ImageID: d.Revision}
-	if c.Characters[d.Revision] == TwoImages && len(n)%2+int(n[len(n)-1])%2 == 1 {
+	if c.Characters[d.Revision] == TwoImages && d.made%2 == 0 {
 		p.ImageID += "-moved"
 	}
 	return p

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/garnizeh/englog-operator/test/model"
@@ -23,6 +24,7 @@ func main() {
 	pairs := flag.Int("pairs", 100, "how often each fault has to hit each step")
 	verbose := flag.Bool("v", false, "also say what people have done")
 	flag.Parse()
+	debug.SetGCPercent(800) // schedules are short-lived and memory is not short
 	if *seed != 0 {
 		os.Exit(trace(*seed, os.Stdout))
 	}
