@@ -3,8 +3,8 @@
 // Package failpoint marks the moments before and after a named write of the operator: of a child, or of the status. In this build, which
 // is for crash tests alone, the process kills itself at the writes that a file names.
 //
-// The file is the one that ENGLOG_FAILPOINTS names. Each line is "before <prefix of the write>" or "after <prefix>"; the first line is
-// armed. A write that meets it is added to the file's neighbour <file>.hit, the line is taken out, and the process kills itself without
+// The file is the one that ENGLOG_FAILPOINTS names. Each line is "before <first words of the write>" or "after <first words>", where * is any
+// word; the first line is armed. A write that meets it is added to the file's neighbour <file>.hit, the line is taken out, and the process kills itself without
 // any goodbye; the next process finds the next line armed.
 //
 // It must never import anything of the operator.
@@ -39,10 +39,21 @@ func reach(moment, write string) {
 		return
 	}
 	armed, rest, _ := strings.Cut(strings.TrimLeft(string(script), "\n"), "\n")
-	want, prefix, ok := strings.Cut(strings.TrimSpace(armed), " ")
-	if ok && want == moment && strings.HasPrefix(write, prefix) {
-		die(path, rest, moment+" "+write)
+	if record := moment + " " + write; meets(strings.Fields(record), strings.Fields(armed)) {
+		die(path, rest, record)
 	}
+}
+
+func meets(record, armed []string) bool {
+	if len(armed) < 2 || len(record) < len(armed) {
+		return false
+	}
+	for i, word := range armed {
+		if word != "*" && word != record[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func die(path, rest, record string) {

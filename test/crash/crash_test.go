@@ -1,194 +1,149 @@
-// Package crash disturbs cutovers on the real node: it kills the operator, deletes an API pod, kills a worker, each at a
-// step chosen by a printed seed, and asks that users notice nothing all the same. It sees the operator as a user does and
-// must import neither controllers nor workload.
+// Package crash disturbs cutovers on the real node, under load and with a full queue: the operator dies before and after named writes of
+// every step, two operators work at once, pods, the container runtime and the API server are restarted, a migration is followed by its
+// rollback. Users must notice nothing of it. It sees the operator as a user does, but for the marks in a build of its own that tell it
+// where to die, and must import neither controllers nor workload.
 package crash
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
-	"github.com/garnizeh/englog-operator/hack/demo/cutover"
 	"github.com/garnizeh/englog-operator/test/node"
 )
 
-// A disturbance happens once in a cutover.
-type disturbance struct {
-	name  string
-	steps []v1alpha1.Step // at which it may happen; nil = any
-	do    func(context.Context, *cutover.Stage) (string, error)
-	// repeats is how many handler runs may be repeated: those that a killed worker had begun.
-	repeats int
-}
-
-// workerConcurrency is how many tasks one worker runs at a time.
-const workerConcurrency = 10
-
-var disturbances = []disturbance{
-	{name: "kill the operator", do: func(ctx context.Context, s *cutover.Stage) (string, error) { return s.KillOperator(ctx) }},
-	// Deleted, not killed: a request that is inside a process when it dies cannot be saved by anybody.
-	{name: "delete an API pod of the active color", do: onActive((*cutover.Stage).DeletePod, "api")},
-	{
-		name: "kill a worker of the active color", do: onActive((*cutover.Stage).KillPod, "worker"), repeats: workerConcurrency,
-		// From Handover on, the old workers are on their way out.
-		steps: []v1alpha1.Step{v1alpha1.StepPreparing, v1alpha1.StepMigrating, v1alpha1.StepScaling, v1alpha1.StepVerifying, v1alpha1.StepConfirming},
-	},
-}
-
-func onActive(act func(*cutover.Stage, context.Context, string, string) (string, error), component string) func(context.Context, *cutover.Stage) (string, error) {
-	return func(ctx context.Context, s *cutover.Stage) (string, error) {
-		color, err := s.ActiveColor(ctx)
-		if err != nil {
-			return "", err
-		}
-		return act(s, ctx, component, color)
-	}
-}
-
-// A plan is one cutover with its disturbance.
-type plan struct {
-	disturbance
-
-	at v1alpha1.Step
-}
-
-// always are steps that no cutover can pass over so quickly that they are never seen from outside.
-var always = []v1alpha1.Step{
-	v1alpha1.StepPreparing, v1alpha1.StepScaling, v1alpha1.StepSwitching, v1alpha1.StepConfirming, v1alpha1.StepHandover, v1alpha1.StepRetaining,
-}
-
-// plans draws n cutovers; every disturbance comes up once before any comes up twice.
-func plans(seed uint64, n int) []plan {
-	rng := rand.New(rand.NewPCG(seed, 3))
-	var out []plan
-	for i := range n {
-		d := disturbances[i%len(disturbances)]
-		steps := d.steps
-		if steps == nil {
-			steps = always
-		}
-		out = append(out, plan{disturbance: d, at: steps[rng.IntN(len(steps))]})
-	}
-	return out
-}
-
-func TestPlansCoverEveryDisturbanceAndRepeatBySeed(t *testing.T) {
-	a, b := plans(7, 3), plans(7, 3)
-	for i := range a {
-		if a[i].name != disturbances[i].name || a[i].at != b[i].at {
-			t.Errorf("plan %d: %s at %s, again %s", i, a[i].name, a[i].at, b[i].at)
-		}
-	}
-}
-
-// total is the last line of the output.
-type total struct {
-	Kills         int `json:"kills"`
-	Requests      int `json:"requests"`
-	Failed        int `json:"failed"`
-	LostEntries   int `json:"lost_entries"`
-	LostTasks     int `json:"lost_tasks"`
-	DuplicateRuns int `json:"duplicate_runs"` // of tasks whose pod was not killed
-}
-
-func (t *total) add(r *cutover.Result, repeats int) {
-	t.Kills++
-	t.Requests += r.Requests
-	t.Failed += r.Failed
-	t.LostEntries += r.LostEntries
-	t.LostTasks += r.LostTasks
-	t.DuplicateRuns += max(r.DuplicateRuns-repeats, 0)
-}
-
-func TestNobodyNoticesADisturbedCutover(t *testing.T) {
+// TestNobodyNoticesACrash plays the whole matrix, or KILLS deaths of it and one disturbance, drawn by SEED.
+func TestNobodyNoticesACrash(t *testing.T) {
 	node.Need(t)
-	seed, kills := number(t, "SEED", uint64(time.Now().UnixNano())%100000), number(t, "KILLS", 3)
-	t.Logf("seed %d (SEED=%d repeats it), %d kills", seed, seed, kills)
-	rig := &rig{}
-	stage, err := cutover.Raise(t.Context(), cutover.Options{Rate: 200, During: rig.during}, &cutover.Lines{Out: node.Log(t)})
+	seed, kills := number(t, "SEED", uint64(time.Now().UnixNano())%100000), int(number(t, "KILLS", 0))
+	rate := int(number(t, "RATE", 500))
+	t.Logf("seed %d (SEED=%d repeats it), %d kills (0 = all), %d requests a second", seed, seed, kills, rate)
+	r := newRig(t, rate)
+	t.Run("expand under load, then back", r.expandThenBack)
+	for _, s := range matrix(seed, kills) {
+		t.Run(s.name(), func(t *testing.T) { r.play(t, s) })
+	}
+	for _, d := range disturbancesFor(seed, kills) {
+		t.Run(d.name, func(t *testing.T) { r.disturb(t, d) })
+	}
+	line, err := json.Marshal(r.sum)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stage.Close()
-	if err := stage.Install(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var sum total
-	for n, p := range plans(seed, int(kills)) {
-		t.Run(fmt.Sprintf("%d %s in %s", n+1, p.name, p.at), func(t *testing.T) {
-			r := rig.disturb(t, stage, p, n)
-			sum.add(r, p.repeats)
-		})
-	}
-	if err := stage.Remove(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := json.NewEncoder(os.Stdout).Encode(sum); err != nil {
-		t.Error(err)
-	}
+	t.Cleanup(func() { fmt.Println(string(line)) })
 }
 
-// rig carries the plan under way to the callback of the stage.
-type rig struct {
-	mu   sync.Mutex
-	plan *plan
-	do   func(plan)
-}
-
-func (r *rig) during(step v1alpha1.Step) {
-	r.mu.Lock()
-	p := r.plan
-	if p == nil || p.at != step {
-		r.mu.Unlock()
-		return
+// play goes through one cutover with the deaths of a story.
+func (r *rig) play(t *testing.T, s story) {
+	from, to := r.colors(t)
+	lines := make([]string, len(s.kills))
+	for i, k := range s.kills {
+		lines[i] = k.armed(from, to)
 	}
-	r.plan = nil
-	r.mu.Unlock()
-	r.do(*p)
-}
-
-// disturb runs one cutover with its disturbance and fails the test if users noticed.
-func (r *rig) disturb(t *testing.T, stage *cutover.Stage, p plan, n int) *cutover.Result {
-	t.Helper()
-	r.mu.Lock()
-	r.plan, r.do = &p, func(p plan) {
-		what, err := p.do(t.Context(), stage)
-		if err != nil {
-			t.Errorf("%s in %s: %v", p.name, p.at, err)
+	r.loaded(t, 0, func(ctx context.Context) error {
+		if err := r.points.arm(lines); err != nil {
+			return err
 		}
-		t.Logf("%s in %s: %s", p.name, p.at, what)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		buried := make(chan error, 1)
+		go func() { buried <- r.undertaker(ctx, len(lines)) }()
+		err := r.through(ctx, s.path)
+		cancel()
+		if buryErr := <-buried; err == nil {
+			err = buryErr
+		}
+		return err
+	})
+	hits := r.points.hits()
+	r.sum.Kills += len(hits)
+	for i, hit := range hits {
+		t.Logf("killed in %-17s %s", s.kills[min(i, len(s.kills)-1)].step, hit)
 	}
-	r.mu.Unlock()
-	// Any setting of the service makes a revision, and with it a cutover.
-	spec := map[string]any{"config": map[string]any{"maxContentBytes": 64<<10 + n}}
-	if n == 0 {
-		spec = map[string]any{"version": cutover.VersionNew}
+	if len(hits) != len(lines) {
+		t.Errorf("killed at %d of %d writes; still to come: %s", len(hits), len(lines), strings.Join(lines[len(hits):], ", "))
 	}
-	result, err := stage.Cutover(t.Context(), spec)
+}
+
+// through changes the spec and follows the rollout along a path to its end.
+func (r *rig) through(ctx context.Context, p path) error {
+	rollout, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if p.revert != "" {
+		if err := rollout.reach(ctx, p.revert); err != nil {
+			return err
+		}
+		if err := rollout.revert(ctx); err != nil {
+			return err
+		}
+	}
+	return rollout.end(ctx, p.outcome)
+}
+
+// colors are the color that serves and the other one.
+func (r *rig) colors(t *testing.T) (from, to string) {
+	t.Helper()
+	from, err := r.ActiveColor(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	result.Print(node.Log(t))
-	if r.plan != nil {
-		t.Errorf("step %s was never seen, so nothing was disturbed", p.at)
+	if from == string(v1alpha1.Blue) {
+		return from, string(v1alpha1.Green)
 	}
-	if result.Failed+result.LostEntries+result.LostTasks > 0 || result.DuplicateRuns > p.repeats {
-		t.Errorf("users noticed: %+v", result)
+	return from, string(v1alpha1.Blue)
+}
+
+// expandThenBack cuts over to a version that brings a migration, the old color serving all the while, and goes back in the time of
+// retention: the old version then lives on the new schema.
+func (r *rig) expandThenBack(t *testing.T) {
+	var change *rollout
+	var turned time.Time
+	rep := r.loaded(t, 0, func(ctx context.Context) (err error) {
+		if change, err = r.begin(ctx); err != nil {
+			return err
+		}
+		if err := change.reach(ctx, v1alpha1.StepRetaining); err != nil {
+			return err
+		}
+		turned = time.Now()
+		if err := change.revert(ctx); err != nil {
+			return err
+		}
+		return change.end(ctx, v1alpha1.OutcomeRolledBack)
+	})
+	before := change.before.Status
+	if before.Schema == nil || change.schema <= before.Schema.Current {
+		t.Errorf("schema level %d after %+v: nothing was migrated", change.schema, before.Schema)
 	}
-	return result
+	old := rep.By[before.Active.Revision]["fresh"]
+	if old.First.After(rep.Started.Add(time.Second)) || old.Last.Before(turned) {
+		t.Errorf("the old revision answered from %s to %s, and the spec was turned back at %s", old.First, old.Last, turned)
+	}
+	now, err := r.Instance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now.Status.Active.Revision != before.Active.Revision {
+		t.Errorf("revision %s is active, not %s as before", now.Status.Active.Revision, before.Active.Revision)
+	}
+	if revisions := len(rep.By); revisions < 2 {
+		t.Errorf("%d revision answered: no traffic was moved", revisions)
+	}
 }
 
 func number(t *testing.T, name string, def uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(name)
-	if text == "" {
+	if text == "" || slices.Contains([]string{"all"}, text) {
 		return def
 	}
 	n, err := strconv.ParseUint(text, 10, 64)

@@ -40,9 +40,13 @@ func service(version string, tags string) program {
 }
 
 // operator is tagged by its content, so that a Deployment rolls exactly when the binary differs.
-func operator() program {
+func operator(tags string) program {
+	flags, dir := []string{"-ldflags", "-s -w"}, "manager"
+	if tags != "" {
+		flags, dir = append(flags, "-tags", tags), dir+"-"+tags
+	}
 	return program{
-		pkg: "./cmd/manager", name: "manager", dir: "manager", flags: []string{"-ldflags", "-s -w"},
+		pkg: "./cmd/manager", name: "manager", dir: dir, flags: flags,
 		reference: func(binary string) (string, error) {
 			sum, err := fileDigest(binary)
 			return operatorRepository + ":dev-" + sum, err

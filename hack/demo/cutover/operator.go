@@ -19,7 +19,7 @@ import (
 const kustomizedImage = "controller:latest"
 
 // deployOperator applies config/default with the image and waits until the operator runs.
-func (c *Cluster) deployOperator(ctx context.Context, bin, reference string) error {
+func (c *Cluster) deployOperator(ctx context.Context, bin, reference string, change func(string) string) error {
 	manifest, err := c.output(ctx, c.kubectl, "kustomize", filepath.Join(c.root, "config", "default"))
 	if err != nil {
 		return err
@@ -27,8 +27,12 @@ func (c *Cluster) deployOperator(ctx context.Context, bin, reference string) err
 	if !strings.Contains(manifest, kustomizedImage) {
 		return fmt.Errorf("config/default names no image %s to replace", kustomizedImage)
 	}
+	manifest = strings.ReplaceAll(manifest, kustomizedImage, reference)
+	if change != nil {
+		manifest = change(manifest)
+	}
 	file := filepath.Join(bin, "operator.yaml")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(manifest, kustomizedImage, reference)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
 		return err
 	}
 	if _, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", file); err != nil {

@@ -27,6 +27,10 @@ type Options struct {
 	Seed             uint64        // of the load
 	// KillOperatorAt kills the operator's process (SIGKILL) once, when the rollout is first seen in this step.
 	KillOperatorAt v1alpha1.Step
+	// OperatorTags are build tags of the operator; none for the one that ships.
+	OperatorTags string
+	// OperatorManifest, if any, changes the manifest of config/default before it is applied.
+	OperatorManifest func(string) string
 	// During is called when the rollout is first seen in a step, from the watching goroutine; for tests that disturb.
 	During func(v1alpha1.Step)
 }

@@ -58,7 +58,7 @@ func Raise(ctx context.Context, o Options, show Show) (*Stage, error) {
 func (s *Stage) Close() { s.unlock() }
 
 func (s *Stage) deploy(ctx context.Context, bin string) error {
-	programs := []program{service(VersionOld, ""), service(VersionNew, "nextrelease"), operator()}
+	programs := []program{service(VersionOld, ""), service(VersionNew, "nextrelease"), operator(s.options.OperatorTags)}
 	binaries := make([]string, len(programs))
 	err := s.phase("Build EngLog "+VersionOld+", EngLog "+VersionNew+" and the operator", func() (err error) {
 		for n, p := range programs {
@@ -84,7 +84,7 @@ func (s *Stage) deploy(ctx context.Context, bin string) error {
 		return err
 	}
 	return s.phase("Deploy the CRD and the operator", func() error {
-		return s.explained(ctx, s.deployOperator(ctx, bin, reference))
+		return s.explained(ctx, s.deployOperator(ctx, bin, reference, s.options.OperatorManifest))
 	})
 }
 
