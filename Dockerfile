@@ -28,16 +28,18 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build-ca
     GOCACHE=/go/build-cache go build -tags "timetzdata $TAGS" -ldflags "$LDFLAGS" -o /out/englog ./cmd/englog
 
 # The user is a number, so that runAsNonRoot can be checked without looking into the image.
-FROM gcr.io/distroless/static-debian12:latest AS manager
+FROM scratch AS manager
 LABEL org.opencontainers.image.title="englog-operator" org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://github.com/garnizeh/englog-operator"
+COPY --from=source /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build-manager /out/manager /manager
 USER 1000:1000
 ENTRYPOINT ["/manager"]
 
-FROM gcr.io/distroless/static-debian12:latest AS englog
+FROM scratch AS englog
 LABEL org.opencontainers.image.title="englog" org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://github.com/garnizeh/englog-operator"
+COPY --from=source /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build-englog /out/englog /englog
 USER 1000:1000
 EXPOSE 8080 8081

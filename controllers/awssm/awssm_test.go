@@ -202,6 +202,7 @@ func TestFailuresBackOffAndWakeOnce(t *testing.T) {
 }
 
 func TestWantFollowsTheSpec(t *testing.T) {
+	covers(t, "J3")
 	now := time.Now()
 	c := copier("", &now)
 	first := wanted(c)

@@ -205,6 +205,9 @@ func TestDocument(t *testing.T) {
 
 func (r row) check(t *testing.T, want, got map[string]any, rename map[string]string, covered map[string]bool) {
 	t.Helper()
+	if r.because != "" {
+		t.Logf("covers %s", r.because)
+	}
 	matched, differs := false, false
 	for path, value := range want {
 		if !under(path, r.fields) {

@@ -31,7 +31,7 @@ func fetch[T client.Object](t *testing.T, o T, namespace, name string) T {
 
 func TestShortSpecWithManagedStores(t *testing.T) {
 	t.Parallel()
-	covers(t, "B2", "X34", "X44", "X49", "X53")
+	covers(t, "B2", "X34", "X35", "X44", "X49", "X53")
 	instance := draft(t, short)
 	migrated(t, instance.Namespace)
 	cluster.Create(t, instance)
