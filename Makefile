@@ -22,7 +22,7 @@ LDFLAGS := -s -w -X $(MODULE)/workload/run.Version=$(VERSION)
 PRODUCT := ./api/... ./controllers/... ./cmd/... ./workload/...
 # go complains about a pattern that matches nothing; a room that has not been built yet is no error.
 existing = $(foreach pattern,$(1),$(if $(wildcard $(patsubst %/...,%,$(pattern))),$(pattern)))
-UNIT := $(call existing,$(PRODUCT) ./hack/... ./test/architecture/... ./test/load/... ./test/crash/...)
+UNIT := $(call existing,$(PRODUCT) ./hack/... ./test/architecture/... ./test/defects/... ./test/load/... ./test/crash/...)
 # Packages whose tests start PostgreSQL or Redis: those that use the rig for it. The others are quick.
 TESTRIG := "$(MODULE)/workload/testrig"
 USES_SERVERS := {{$$uses := eq .ImportPath $(TESTRIG)}}{{range .TestImports}}{{if eq . $(TESTRIG)}}{{$$uses = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . $(TESTRIG)}}{{$$uses = true}}{{end}}{{end}}
@@ -31,8 +31,8 @@ SERVICE := $(USES_SERVERS){{if $$uses}}{{.ImportPath}}{{end}}
 GOTEST := go test -count=1
 # Set to fail, not skip, where the real node cannot run (the pipeline sets it).
 export REQUIRE_NODE ?=
-# How often test-crash kills the operator.
-KILLS ?= 3
+# How many deaths of the operator test-crash draws by SEED; all = the whole matrix.
+KILLS ?= all
 
 ##@ General
 
@@ -157,8 +157,8 @@ test-e2e: ## The local cluster, and one cutover under load on it (root on Linux)
 	CLUSTER_E2E=1 $(GOTEST) -v -p 1 -timeout 30m ./hack/cluster ./test/e2e/...
 
 .PHONY: test-crash
-test-crash: ## Kill the operator in mid-cutover, KILLS times, on the real node (root on Linux)
-	KILLS=$(KILLS) $(GOTEST) -v -timeout 30m ./test/crash/...
+test-crash: ## Kill the operator before and after writes of every step, and more, on the real node (root on Linux)
+	KILLS=$(KILLS) $(GOTEST) -v -timeout 60m ./test/crash/...
 
 # A benchmark is a directory with Go benchmarks or with a program; one that measures peers is a module of its own.
 BENCHES := $(wildcard test/bench/* workload/bench/*)
@@ -172,7 +172,7 @@ bench-%: ## Run the benchmark called %
 
 .PHONY: coverage-table
 coverage-table: ## Write docs/coverage.md: which test shows which row of the requirements; fail when one has none
-	go test -count=1 -json -timeout 20m ./api/... ./controllers/... ./workload/... ./cmd/... ./test/validation/... ./test/envtest/... ./test/stores/... | \
+	go test -count=1 -json -timeout 20m ./api/... ./controllers/... ./workload/... ./cmd/... ./test/validation/... ./test/defects/... ./test/envtest/... ./test/stores/... | \
 		go run ./hack/coverage -o docs/coverage.md
 
 .PHONY: coverage-statements
