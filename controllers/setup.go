@@ -117,7 +117,7 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 		}
 	}
 	return &Reconciler{
-		observe: &observe.Reader{Client: mgr.GetClient(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster), Refuse: render.RouteProblem, Wanted: wanted(opts.Cluster)},
+		observe: &observe.Reader{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster), Refuse: render.RouteProblem, Wanted: wanted(opts.Cluster)},
 		probes:  runner,
 		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: counter(reporter)},
 		report:  reporter,

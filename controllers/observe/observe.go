@@ -53,6 +53,8 @@ type Findings interface {
 type Reader struct {
 	// Client reads children from the caches.
 	Client client.Reader
+	// Live reads past them; without it quotas are not looked at.
+	Live client.Reader
 	// Secrets reads and digests referenced Secrets outside of the caches.
 	Secrets *Secrets
 	// Probes answers for running checks.
@@ -87,6 +89,10 @@ func (r *Reader) Look(ctx context.Context, key types.NamespacedName) (*Seen, err
 	c.fill(w)
 	w.Refusals = r.refusals(w)
 	if err := r.target(ctx, seen, c); err != nil {
+		return nil, err
+	}
+	budget(seen)
+	if err := r.room(ctx, seen); err != nil {
 		return nil, err
 	}
 	if err := r.unwanted(seen.World, c); err != nil {

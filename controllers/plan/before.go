@@ -221,6 +221,9 @@ func (m *machine) scaling() {
 	}
 	m.hold(v)
 	if m.due(m.was.Rollout.Deadline) {
+		if m.w.Quota != nil {
+			v.Message += ": " + m.w.Quota.Message
+		}
 		m.abort(v1alpha1.OutcomeAborted, "ProgressDeadlineExceeded", "the candidate did not become ready in time: "+v.Message)
 	}
 }

@@ -33,7 +33,18 @@ func newMachine(w *world.World, now time.Time) *machine {
 		m.next.Rollout = &v1alpha1.RolloutStatus{ID: a.Revision + "-1", Attempt: 1, Step: v1alpha1.StepStable, ToRevision: a.Revision}
 	}
 	m.next.Plan = nil
+	m.limit()
 	return m
+}
+
+// limit keeps autoscalers within what the database's connections allow.
+func (m *machine) limit() {
+	for c, ceiling := range m.w.Ceilings {
+		if s := m.policy.Sizes[c]; s.Auto && s.Max > ceiling {
+			s.Max = max(ceiling, s.Min)
+			m.policy.Sizes[c] = s
+		}
+	}
 }
 
 func (m *machine) plan() Plan {

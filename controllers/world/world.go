@@ -61,6 +61,8 @@ type World struct {
 	Warnings []Problem
 	// Quota is set when a ResourceQuota of the namespace leaves no room for a second color.
 	Quota *Problem
+	// Ceilings are the most pods of a color that the database's connections allow; a component without one has no such limit.
+	Ceilings map[v1alpha1.ComponentName]int32
 	// Stores holds the Managed stores; empty when both are External.
 	Stores map[v1alpha1.ComponentName]Store
 	// Leftovers lists owned objects that no known revision needs any more.
