@@ -25,7 +25,7 @@ func openStore(ctx context.Context, c config.Config, tracing *obs.Tracing) (*sto
 	o := store.Options{ConnString: c.Database.ConnString, MaxConns: int32(c.Database.MaxConns),
 		Timeout: c.Database.Timeout, TransactionPooling: c.Database.TransactionPooling}
 	if tracing != nil {
-		o.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(tracing.Provider()), otelpgx.WithTrimSQLInSpanName(), otelpgx.WithDisableConnectionDetailsInAttributes())
+		o.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(tracing.Provider()), otelpgx.WithDisableConnectionDetailsInAttributes())
 	}
 	return store.Open(ctx, o)
 }

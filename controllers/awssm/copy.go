@@ -87,7 +87,7 @@ func (c *Copier) write(ctx context.Context, instance *v1alpha1.EngLogInstance, v
 	case err != nil:
 		return false, fmt.Errorf("reading Secret %s: %w", name, err)
 	case !metav1.IsControlledBy(secret, instance):
-		return false, fmt.Errorf("Secret %s exists and does not belong to this instance: delete it so that it can be filled from AWS, or set spec.secrets.type to Kubernetes", name)
+		return false, fmt.Errorf("secret %s exists and does not belong to this instance: delete it so that it can be filled from AWS, or set spec.secrets.type to Kubernetes", name)
 	case maps.EqualFunc(secret.Data, values, func(a, b []byte) bool { return string(a) == string(b) }):
 		return false, nil
 	}

@@ -79,40 +79,14 @@ func report(s settings, p *testrig.Postgres, service *service) error {
 		if s.only != "" && s.only != op.name {
 			continue
 		}
-		var ratios, rates, references, cpu []float64
-		var worst load
+		var f figures
 		for range s.rounds {
-			reference, err := pgbench(p, op, s)
-			if err != nil {
+			if err := f.round(s, p, service, op); err != nil {
 				return err
-			}
-			calls, err := countCalls(p)
-			if err != nil {
-				return err
-			}
-			before := cpuSeconds(service.cmd.Process.Pid)
-			l, err := run(service, op, s)
-			if err != nil {
-				return err
-			}
-			after, err := countCalls(p)
-			if err != nil {
-				return err
-			}
-			if extra := float64(after-calls)/float64(l.requests) - 1; extra < -0.01 || extra > 0.01 {
-				return fmt.Errorf("%s: %d statements for %d requests: answers come from a cache, or cost more than one", op.name, after-calls, l.requests)
-			}
-			rate := float64(l.requests) / s.each.Seconds()
-			ratios, rates, references = append(ratios, rate/reference), append(rates, rate), append(references, reference)
-			cpu = append(cpu, 1e6*(cpuSeconds(service.cmd.Process.Pid)-before)/float64(l.requests))
-			if l.p99 > worst.p99 {
-				worst = l
 			}
 		}
-		fmt.Printf("%-7s %8.0f/s  pgbench %8.0f/s  ratio %.2f  p50 %s  p99 %s  API CPU %.0f µs a request\n", op.name, median(rates), median(references),
-			median(ratios), worst.p50.Round(10*time.Microsecond), worst.p99.Round(10*time.Microsecond), median(cpu))
-		result[op.name+"_ratio"], result[op.name+"_rate"], result[op.name+"_cpu_us"] = round(median(ratios)), round(median(rates)), round(median(cpu))
-		result[op.name+"_p99_ms"] = round(float64(worst.p99.Microseconds()) / 1000)
+		f.print(op)
+		f.fill(op, result)
 	}
 	raw, err := json.Marshal(result)
 	if err != nil {
@@ -120,6 +94,53 @@ func report(s settings, p *testrig.Postgres, service *service) error {
 	}
 	fmt.Println(string(raw))
 	return nil
+}
+
+// figures are what the rounds of one operation measured.
+type figures struct {
+	ratios, rates, references, cpu []float64
+	worst                          load
+}
+
+// round measures the reference and the service one after the other.
+func (f *figures) round(s settings, p *testrig.Postgres, service *service, op operation) error {
+	reference, err := pgbench(p, op, s)
+	if err != nil {
+		return err
+	}
+	calls, err := countCalls(p)
+	if err != nil {
+		return err
+	}
+	before := cpuSeconds(service.cmd.Process.Pid)
+	l, err := run(service, op, s)
+	if err != nil {
+		return err
+	}
+	after, err := countCalls(p)
+	if err != nil {
+		return err
+	}
+	if extra := float64(after-calls)/float64(l.requests) - 1; extra < -0.01 || extra > 0.01 {
+		return fmt.Errorf("%s: %d statements for %d requests: answers come from a cache, or cost more than one", op.name, after-calls, l.requests)
+	}
+	rate := float64(l.requests) / s.each.Seconds()
+	f.ratios, f.rates, f.references = append(f.ratios, rate/reference), append(f.rates, rate), append(f.references, reference)
+	f.cpu = append(f.cpu, 1e6*(cpuSeconds(service.cmd.Process.Pid)-before)/float64(l.requests))
+	if l.p99 > f.worst.p99 {
+		f.worst = l
+	}
+	return nil
+}
+
+func (f *figures) print(op operation) {
+	fmt.Printf("%-7s %8.0f/s  pgbench %8.0f/s  ratio %.2f  p50 %s  p99 %s  API CPU %.0f µs a request\n", op.name, median(f.rates), median(f.references),
+		median(f.ratios), f.worst.p50.Round(10*time.Microsecond), f.worst.p99.Round(10*time.Microsecond), median(f.cpu))
+}
+
+func (f *figures) fill(op operation, result map[string]any) {
+	result[op.name+"_ratio"], result[op.name+"_rate"], result[op.name+"_cpu_us"] = round(median(f.ratios)), round(median(f.rates)), round(median(f.cpu))
+	result[op.name+"_p99_ms"] = round(float64(f.worst.p99.Microseconds()) / 1000)
 }
 
 func median(list []float64) float64 {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -123,7 +124,7 @@ func (s *service) login() error {
 		err = json.NewDecoder(answer.Body).Decode(&tokens)
 		_ = answer.Body.Close()
 		if err != nil || answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("log in: status %d, %v", answer.StatusCode, err)
+			return errors.Join(fmt.Errorf("log in: status %d", answer.StatusCode), err)
 		}
 		s.tokens = append(s.tokens, tokens.Access)
 	}

@@ -77,8 +77,9 @@ func (t *Tracing) Begin(ctx context.Context, parent, name string, kind trace.Spa
 	if parent != "" {
 		ctx = format.Extract(ctx, propagation.MapCarrier{"traceparent": parent})
 	}
+	//nolint:spancheck // the function that is returned ends it
 	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
-	return ctx, func(err error) {
+	return ctx, func(err error) { //nolint:spancheck // this ends it
 		if err != nil {
 			span.SetStatus(codes.Error, "failed")
 		}

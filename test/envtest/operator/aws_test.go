@@ -173,7 +173,7 @@ func TestSecretThatAWSMustNotFill(t *testing.T) {
 	amazon.put(instance.Spec.Secrets.AWSSecretsManager.SecretID, map[string]string{"DATABASE_URL": "postgres://db"})
 	cluster.Await(t, instance, "the conflict", func() bool {
 		_, _, message := condition(instance, v1alpha1.ConditionReferencesResolved)
-		return strings.Contains(message, "Secret demo-secrets exists and does not belong")
+		return strings.Contains(message, "secret demo-secrets exists and does not belong")
 	})
 	untouched(t, mine)
 }
