@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/garnizeh/englog-operator/hack/cluster/addons"
 	"github.com/garnizeh/englog-operator/hack/cluster/debian"
 	"github.com/garnizeh/englog-operator/hack/cluster/local"
 	"github.com/garnizeh/englog-operator/hack/cluster/parts"
@@ -19,7 +20,7 @@ import (
 
 func localCommands() []command {
 	return []command{
-		{"up", "", "bring the cluster up, or repair it; builds and installs what is missing", up},
+		{"up", "[--with " + strings.Join(addons.Names(), ",") + "]", "bring the cluster up, or repair it; builds and installs what is missing", up},
 		{"down", "", "take the cluster down and leave nothing", down},
 		{"status", "", "print whether each part is healthy; exit code 1 when one is not", status},
 		{"kubeconfig", "", "print the kubeconfig's path", printKubeconfig},
@@ -67,7 +68,12 @@ func alone(store parts.Store) (func(), error) {
 	return parts.Lock(filepath.Join(store.Cache, "cluster.lock"))
 }
 
-func up(ctx context.Context, _ []string) error {
+func up(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	with := flags.String("with", "", "comma-separated addons: "+strings.Join(addons.Names(), ","))
+	if rest, err := interspersed(flags, args); err != nil || len(rest) > 0 {
+		return usage("up takes no argument but --with")
+	}
 	if err := possible(); err != nil {
 		return err
 	}
@@ -80,6 +86,10 @@ func up(ctx context.Context, _ []string) error {
 		return err
 	}
 	defer unlock()
+	wanted, err := wantedAddons(c, *with)
+	if err != nil {
+		return err
+	}
 	if err := prepare(ctx, store); err != nil {
 		return err
 	}
@@ -88,7 +98,16 @@ func up(ctx context.Context, _ []string) error {
 	}
 	exposeServer(ctx, c)
 	summary(c)
-	return nil
+	return addons.Add(ctx, c, store, wanted)
+}
+
+// wantedAddons are those asked for and those that the cluster has.
+func wantedAddons(c *local.Cluster, with string) ([]addons.Addon, error) {
+	present, err := c.Addons()
+	if err != nil {
+		return nil, err
+	}
+	return addons.Parse(strings.Join(append(present, with), ","))
 }
 
 // prepare installs and builds what is missing.
@@ -170,10 +189,27 @@ func status(ctx context.Context, _ []string) error {
 	for _, port := range c.Exposed() {
 		fmt.Printf("%-26s ok\n", fmt.Sprintf("127.0.0.1:%d", port))
 	}
+	sick += addonStatus(c)
 	if sick > 0 {
 		return fmt.Errorf("%d parts are not healthy; go run ./hack/cluster up repairs them", sick)
 	}
 	return nil
+}
+
+// addonStatus prints whether the addons' programs are alive, and counts those that are not.
+func addonStatus(c *local.Cluster) int {
+	names, _ := c.Addons()
+	wanted, _ := addons.Parse(strings.Join(names, ","))
+	dead := 0
+	for _, a := range wanted {
+		state := "ok"
+		if !c.Running(a.Program) {
+			dead++
+			state = "FAILED: not running"
+		}
+		fmt.Printf("%-26s %s\n", a.Program, state)
+	}
+	return dead
 }
 
 func printKubeconfig(context.Context, []string) error {

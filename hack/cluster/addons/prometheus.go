@@ -1,0 +1,39 @@
+package addons
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/garnizeh/englog-operator/hack/cluster/debian"
+	"github.com/garnizeh/englog-operator/hack/cluster/local"
+)
+
+// PrometheusURL is what the operator's --prometheus-url wants; it is reachable from host, node and pods.
+const PrometheusURL = "http://" + local.NodeIP + ":9090"
+
+var prometheus = Addon{
+	Name:     "prometheus",
+	Program:  "prometheus",
+	Says:     "Prometheus: " + PrometheusURL + " (the operator's --prometheus-url), reads the admin port of each EngLog pod",
+	Packages: []debian.Package{{Name: "prometheus", Provides: []string{"prometheus"}}},
+	start:    startPrometheus,
+}
+
+func startPrometheus(ctx context.Context, c *local.Cluster, _ []string) error {
+	dir, err := c.Dir("prometheus")
+	if err != nil {
+		return err
+	}
+	config, err := place(c, dir, "prometheus.yaml")
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx, local.Program{
+		Name: "prometheus",
+		Command: []string{
+			"prometheus", "--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"),
+			"--storage.tsdb.retention.time=2h", "--web.listen-address=" + local.NodeIP + ":9090", "--log.level=warn",
+		},
+		Health: PrometheusURL + "/-/ready",
+	})
+}

@@ -1,0 +1,66 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/garnizeh/englog-operator/hack/cluster/process"
+)
+
+// Program is something that runs beside the cluster, in its network namespace, until it goes down.
+type Program struct {
+	Name    string   // of its record and log
+	Command []string // program and arguments
+	Health  string   // URL that answers 200 once the program is of use
+}
+
+// Run starts a program, or finds it healthy.
+func (c *Cluster) Run(ctx context.Context, p Program) error {
+	return c.ensure(ctx, unit{
+		spec:    process.Spec{Name: p.Name, Command: p.Command, Namespace: NamespacePath},
+		healthy: healthy(p.Health),
+		within:  time.Minute,
+		stop:    syscall.SIGTERM,
+	})
+}
+
+// Running says whether a program that Run started is alive.
+func (c *Cluster) Running(name string) bool { return c.table.PID(name) != 0 }
+
+// Await waits until an object of the API server has a condition.
+func (c *Cluster) Await(ctx context.Context, path, condition string) error {
+	return await(ctx, time.Minute, func(ctx context.Context) error {
+		client, err := c.api()
+		if err != nil {
+			return err
+		}
+		return client.holds(ctx, path, condition)
+	})
+}
+
+// Dir makes a directory of the cluster's state, which goes away with it, and gives its path.
+func (c *Cluster) Dir(name string) (string, error) {
+	dir := c.path(name)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+const addonRecord = "addons"
+
+// Addons are the names of what was added to the cluster.
+func (c *Cluster) Addons() ([]string, error) {
+	content, err := os.ReadFile(c.path(addonRecord))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return strings.Fields(string(content)), err
+}
+
+// NoteAddons records what is added, so that a later up repairs it.
+func (c *Cluster) NoteAddons(names []string) error {
+	return os.WriteFile(c.path(addonRecord), []byte(strings.Join(names, "\n")+"\n"), 0o644)
+}
