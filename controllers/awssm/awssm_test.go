@@ -31,12 +31,14 @@ func secretServer(t *testing.T, status int, body string) (url string, asked *[]s
 	t.Helper()
 	asked = &[]string{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var request struct{ SecretId string }
+		var request struct {
+		SecretID string `json:"SecretId"`
+	}
 		if r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue" || json.NewDecoder(r.Body).Decode(&request) != nil {
 			t.Errorf("unexpected %s %s", r.Method, r.Header.Get("X-Amz-Target"))
 		}
 		scope := strings.Split(r.Header.Get("Authorization"), "/")
-		*asked = append(*asked, request.SecretId+" in "+scope[min(2, len(scope)-1)])
+		*asked = append(*asked, request.SecretID+" in "+scope[min(2, len(scope)-1)])
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.WriteHeader(status)
 		fmt.Fprint(w, body)

@@ -74,14 +74,16 @@ func (a *fakeAmazon) assumeRole(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *fakeAmazon) secretValue(w http.ResponseWriter, r *http.Request) {
-	var request struct{ SecretId string }
+	var request struct {
+		SecretID string `json:"SecretId"`
+	}
 	_ = json.NewDecoder(r.Body).Decode(&request) // an unreadable request asks for no secret
 	who := strings.TrimPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=")
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.asked[request.SecretId], _, _ = strings.Cut(who, "/")
+	a.asked[request.SecretID], _, _ = strings.Cut(who, "/")
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	values, ok := a.secrets[request.SecretId]
+	values, ok := a.secrets[request.SecretID]
 	if !ok {
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprint(w, `{"__type":"ResourceNotFoundException","Message":"Secrets Manager can't find the specified secret."}`)

@@ -29,7 +29,7 @@ func serves(t *testing.T, instance *v1alpha1.EngLogInstance, version string, col
 	if a := instance.Status.Active; a == nil || a.Version != version || a.Color != color {
 		t.Errorf("active is %v, not %s in %s", a, version, color)
 	}
-	if s := liveSelector(t, instance, "api"); s["englog.io/color"] != strings.ToLower(string(color)) {
+	if s := liveSelector(t, instance, "api"); !strings.EqualFold(s["englog.io/color"], string(color)) {
 		t.Errorf("the live Service selects %v", s)
 	}
 	if status, _, message := condition(instance, v1alpha1.ConditionAvailable); status != "True" {
