@@ -312,17 +312,8 @@ func (m *machine) rollingBack() {
 		m.stall("RollbackImpossible", "there is no previous revision to go back to")
 		return
 	}
-	if !m.led(p) {
-		v := guard.ToRollBack.Check(m.subject(p))
-		switch {
-		case v.OK:
-		case m.superseded() && m.w.Target.Revision != p.Revision && !m.anyLed(p):
-			m.makeWay(v.Reason, "neither color can serve: "+v.Message)
-		case m.led(a) && m.policy.RetryToken != m.was.Rollout.RetryToken:
-			m.checkAgain(v1alpha1.StepConfirming)
-		default:
-			m.stall("RollbackWaits", "traffic stays where it is until the previous revision can take it: %s", v.Message)
-		}
+	if !m.led(p) || !m.canGoBack() {
+		m.unfinishedRollback(p, a)
 		return
 	}
 	good, bad := p.DeepCopy(), a.DeepCopy()
@@ -330,6 +321,30 @@ func (m *machine) rollingBack() {
 	m.next.Active, m.next.Candidate, m.next.Previous = good, bad, nil
 	m.next.Rollout.SwitchedAt = m.stamp()
 	m.enter(v1alpha1.StepAborting, "%s", m.was.Rollout.Message)
+}
+
+// unfinishedRollback decides about a rollback that waits. When it has become impossible, or a person asks to look again while users are
+// still where they were, it stays with the active revision; when neither can serve and another is asked for, that one gets the other color.
+func (m *machine) unfinishedRollback(p, a *v1alpha1.RevisionStatus) {
+	v := guard.ToRollBack.Check(m.subject(p))
+	again := m.policy.RetryToken != m.was.Rollout.RetryToken || !m.canGoBack()
+	switch {
+	case v.OK:
+	case m.led(a) && again:
+		if m.next.Rollout.SwitchedAt == nil {
+			m.next.Rollout.SwitchedAt = m.stamp()
+		}
+		m.checkAgain(v1alpha1.StepConfirming)
+	case m.superseded() && m.w.Target.Revision != p.Revision && !m.anyLed(p):
+		m.makeWay(v.Reason, "neither color can serve: "+v.Message)
+	default:
+		m.stall("RollbackWaits", "traffic stays where it is until the previous revision can take it: %s", v.Message)
+	}
+}
+
+// canGoBack is false where there is no previous revision, or one that the schema has left behind.
+func (m *machine) canGoBack() bool {
+	return m.was.Previous != nil && guard.ToGoBack.Check(m.subject(m.was.Previous)).OK
 }
 
 // record adds the rollout to the history, newest first.

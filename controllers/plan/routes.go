@@ -12,7 +12,7 @@ func (m *machine) leader() *v1alpha1.RevisionStatus {
 	case v1alpha1.StepSwitching:
 		return m.was.Candidate
 	case v1alpha1.StepRollingBack:
-		if m.was.Previous != nil {
+		if m.canGoBack() {
 			return m.was.Previous
 		}
 	default:

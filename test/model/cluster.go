@@ -30,6 +30,7 @@ const (
 	WorkersFail    Character = "its workers never get ready"
 	WorkerCheckBad Character = "its worker's health check fails"
 	TwoImages      Character = "its tag moves while its pods start"
+	TagMoves       Character = "its tag moves after its first pods"
 	ContractsEarly Character = "its migration locks older revisions out"
 )
 

@@ -340,7 +340,7 @@ func (Watcher) Rested(c *Cluster, m *Mutant, well bool) error {
 	}
 	status := &c.Instance.Status
 	step := stepOf(status)
-	if well && doomed(c) {
+	if doomed(c) {
 		return nil
 	}
 	if well && step != v1alpha1.StepStable {

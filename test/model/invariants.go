@@ -96,6 +96,9 @@ func leaderOf(s *v1alpha1.EngLogInstanceStatus) *v1alpha1.RevisionStatus {
 	case v1alpha1.StepSwitching:
 		return s.Candidate
 	case v1alpha1.StepRollingBack:
+		if s.Previous != nil && outdated(s, s.Previous.Revision) {
+			return s.Active
+		}
 		return s.Previous
 	default:
 		return s.Active

@@ -169,7 +169,7 @@ func (c *Cluster) newPod(i int) world.Pod {
 	d, n := &c.deployments[i], c.next()
 	d.made++
 	p := world.Pod{Name: slotNames[i] + "-" + n, IP: "10.0.0." + n, Revision: d.Revision, ReadySince: c.Now, ImageID: d.Revision}
-	if c.Characters[d.Revision] == TwoImages && d.made%2 == 0 {
+	if kind := c.Characters[d.Revision]; kind == TwoImages && d.made%2 == 0 || kind == TagMoves && d.made > 3 {
 		p.ImageID += "-moved"
 	}
 	return p

@@ -103,6 +103,21 @@ func entering(w *world.World, p *plan.Plan, step v1alpha1.Step) bool {
 
 func in(w *world.World, step v1alpha1.Step) bool { return stepOf(&w.Instance.Status) == step }
 
+// forgetful does not see what the schema's oldest compatible level is, but keeps it.
+func forgetful(w *world.World, now time.Time) plan.Plan {
+	schema := w.Instance.Status.Schema
+	if schema == nil {
+		return plan.Next(w, now)
+	}
+	falsified := *w
+	falsify(&falsified, func(s *v1alpha1.EngLogInstanceStatus) { s.Schema.OldestCompatible = 0 })
+	p := plan.Next(&falsified, now)
+	if p.Status.Schema != nil {
+		p.Status.Schema.OldestCompatible = max(p.Status.Schema.OldestCompatible, schema.OldestCompatible)
+	}
+	return p
+}
+
 // planMutants are planners that decide wrongly.
 func planMutants() []*Mutant {
 	return []*Mutant{
@@ -247,6 +262,7 @@ func toZero(w *world.World, c v1alpha1.ComponentName, r *v1alpha1.RevisionStatus
 // blindMutants are planners that do not see something.
 func blindMutants() []*Mutant {
 	return []*Mutant{
+		{Name: "the schema is not read", Decide: forgetful},
 		blind("the retention is not read", func(w *world.World) {
 			falsify(w, func(s *v1alpha1.EngLogInstanceStatus) {
 				if s.Previous != nil && s.Previous.RetainedUntil != nil {
@@ -266,13 +282,6 @@ func blindMutants() []*Mutant {
 		}),
 		blind("a failed revision is not remembered", func(w *world.World) {
 			falsify(w, func(s *v1alpha1.EngLogInstanceStatus) { s.LastFailure = nil })
-		}),
-		blind("the schema is not read", func(w *world.World) {
-			falsify(w, func(s *v1alpha1.EngLogInstanceStatus) {
-				if s.Schema != nil {
-					s.Schema.OldestCompatible = 0
-				}
-			})
 		}),
 		blind("every check has passed", func(w *world.World) {
 			findings := map[string]world.Finding{}

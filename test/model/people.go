@@ -13,7 +13,7 @@ import (
 
 var characters = []Character{
 	Good, Good, Good, Good, Good, Good, Good, Good,
-	NeverReady, MigrationFails, FailsBefore, FailsAfter, FailsAfter, WorkersFail, WorkerCheckBad, TwoImages, ContractsEarly,
+	NeverReady, MigrationFails, FailsBefore, FailsAfter, FailsAfter, WorkersFail, WorkerCheckBad, TwoImages, TagMoves, TagMoves, ContractsEarly,
 }
 
 func revisionName(n int) string { return "r" + strconv.Itoa(n) }
@@ -98,17 +98,38 @@ func (s *schedule) meddle() {
 	if s.rand.IntN(3) > 0 {
 		return
 	}
-	if s.rand.IntN(25) == 0 && s.c.live[routeIndex(v1alpha1.API)].exists {
-		s.c.setStatus(v1alpha1.EngLogInstanceStatus{})
-		s.old = nil // an overtaken leader is of the same life
-		s.c.disown()
-		s.did("the status is lost")
+	if s.rand.IntN(16) == 0 {
+		s.lose()
 		return
 	}
 	change := edits[s.rand.IntN(len(edits))]
 	s.edit(func(spec *v1alpha1.EngLogInstanceSpec) { change.change(spec, s) })
 	s.did(change.name)
 }
+
+// lose takes the status away; what a first installation has done is not found again without a route.
+func (s *schedule) lose() {
+	if !s.c.live[routeIndex(v1alpha1.API)].exists {
+		return
+	}
+	s.c.setStatus(v1alpha1.EngLogInstanceStatus{})
+	s.old = nil // an overtaken leader is of the same life
+	s.c.disown()
+	s.did("the status is lost")
+}
+
+// begin makes instances differ from the start.
+func (s *schedule) begin() {
+	for _, change := range edits[:initial] {
+		if s.rand.IntN(5) == 0 {
+			s.edit(func(spec *v1alpha1.EngLogInstanceSpec) { change.change(spec, s) })
+			s.say("%s", change.name)
+		}
+	}
+}
+
+// initial is how many of the edits may also be in a first spec.
+const initial = 6
 
 func (s *schedule) did(what string) {
 	s.tally.Doings[what]++
@@ -136,31 +157,9 @@ var edits = []edit{
 			spec.Worker.Replicas = int32(1 + s.rand.IntN(3))
 		}
 	}},
-	{"frontend enabled or disabled", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
-		spec.Frontend = &v1alpha1.FrontendSpec{Mode: v1alpha1.ModeDisabled}
-		if s.rand.IntN(2) == 0 {
-			spec.Frontend.Mode = v1alpha1.ModeEnabled
-			spec.Frontend.Autoscaling = bounds(s.rand)
-		}
-		s.request()
-	}},
-	{"retry token", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
-		spec.Rollout.RetryToken = revisionName(s.rand.IntN(100))
-	}},
 	{"worker overlap", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
 		overlap := []v1alpha1.WorkerOverlap{v1alpha1.WorkerOverlapAllowed, v1alpha1.WorkerOverlapForbidden, v1alpha1.WorkerOverlapForbidden}
 		spec.Rollout.Workers = &v1alpha1.WorkerHandoverSpec{Overlap: overlap[s.rand.IntN(3)]}
-	}},
-	{"manual promotion", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
-		spec.Rollout.Promotion = &v1alpha1.PromotionSpec{Mode: v1alpha1.PromotionManual}
-		if c := s.c.Instance.Status.Candidate; c != nil && s.rand.IntN(2) == 0 {
-			spec.Rollout.Promotion.ApprovedRevision = c.Revision
-		}
-	}},
-	{"approval", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
-		if p := spec.Rollout.Promotion; p != nil && s.c.Instance.Status.Candidate != nil {
-			p.ApprovedRevision = s.c.Instance.Status.Candidate.Revision
-		}
 	}},
 	{"automatic promotion", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
 		spec.Rollout.Promotion = &v1alpha1.PromotionSpec{DelaySeconds: new(int32(s.rand.IntN(20)))}
@@ -174,6 +173,28 @@ var edits = []edit{
 			if s.rand.IntN(2) == 0 {
 				spec.Rollout.Checks = append(spec.Rollout.Checks, c)
 			}
+		}
+	}},
+	{"frontend enabled or disabled", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
+		spec.Frontend = &v1alpha1.FrontendSpec{Mode: v1alpha1.ModeDisabled}
+		if s.rand.IntN(2) == 0 {
+			spec.Frontend.Mode = v1alpha1.ModeEnabled
+			spec.Frontend.Autoscaling = bounds(s.rand)
+		}
+		s.request()
+	}},
+	{"retry token", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
+		spec.Rollout.RetryToken = revisionName(s.rand.IntN(100))
+	}},
+	{"manual promotion", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
+		spec.Rollout.Promotion = &v1alpha1.PromotionSpec{Mode: v1alpha1.PromotionManual}
+		if c := s.c.Instance.Status.Candidate; c != nil && s.rand.IntN(2) == 0 {
+			spec.Rollout.Promotion.ApprovedRevision = c.Revision
+		}
+	}},
+	{"approval", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
+		if p := spec.Rollout.Promotion; p != nil && s.c.Instance.Status.Candidate != nil {
+			p.ApprovedRevision = s.c.Instance.Status.Candidate.Revision
 		}
 	}},
 	{"paused, dry run or enabled", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
@@ -225,10 +246,30 @@ func (s *schedule) disturb() {
 	case 13, 14:
 		s.undoTemplate()
 	case 15:
-		s.contractByHand()
+		if s.rand.IntN(4) == 0 {
+			s.contractByHand()
+		}
 	default:
 		s.c.Now = s.c.Now.Add(time.Duration(s.rand.IntN(120)) * time.Second)
 		s.did("time passes")
+	}
+}
+
+// spoil makes something happen that matters to the step.
+func (s *schedule) spoil() {
+	switch stepOf(&s.c.Instance.Status) {
+	case v1alpha1.StepRollingBack:
+		s.contractByHand()
+	case v1alpha1.StepScaling, v1alpha1.StepVerifying:
+		s.undoTemplate()
+	case v1alpha1.StepAwaitingPromotion, v1alpha1.StepSwitching:
+		s.disturbPod()
+	case v1alpha1.StepMigrating, v1alpha1.StepContracting:
+		if s.rand.IntN(4) == 0 {
+			s.lose()
+		}
+	default:
+		s.disturb()
 	}
 }
 
@@ -288,6 +329,9 @@ func (s *schedule) moveRoute() {
 		live.color, live.revision, live.author, live.version = to.Color, d.Revision, person, s.c.next()
 		s.c.routes = nil
 		s.did("a person moves a route")
+		if a := s.c.Instance.Status.Active; a != nil && s.rand.IntN(4) == 0 {
+			s.later = func() { s.undo(index(world.Slot{Component: to.Component, Color: a.Color})) }
+		}
 	}
 }
 
@@ -320,8 +364,9 @@ func (s *schedule) deleteByHand() {
 }
 
 // undoTemplate gives a Deployment the template of another revision, as kubectl rollout undo does.
-func (s *schedule) undoTemplate() {
-	i := s.rand.IntN(len(slots))
+func (s *schedule) undoTemplate() { s.undo(s.rand.IntN(len(slots))) }
+
+func (s *schedule) undo(i int) {
 	if d := s.c.touch(i); d.Exists {
 		d.Revision = revisionName(s.rand.IntN(s.next))
 		s.c.changed(d)
@@ -332,7 +377,7 @@ func (s *schedule) undoTemplate() {
 // contractByHand is a person who runs the contract migration alone, and says so in the status.
 func (s *schedule) contractByHand() {
 	status := s.c.Instance.Status.DeepCopy()
-	if status.Schema == nil || s.rand.IntN(4) > 0 {
+	if status.Schema == nil {
 		return
 	}
 	s.c.Database.Oldest = s.c.Database.Current

@@ -74,6 +74,7 @@ type schedule struct {
 	old    []memory
 	next   int
 	wake   time.Time // when the last round asked to be woken
+	later  func()    // what a person does in the next moment
 	out    io.Writer
 }
 
@@ -113,6 +114,7 @@ func (s *schedule) say(format string, args ...any) {
 }
 
 func (s *schedule) play() error {
+	s.begin()
 	s.request()
 	if s.rand.IntN(4) > 0 {
 		if err := s.rest(); err != nil {
@@ -160,9 +162,16 @@ func (s *schedule) recover() error {
 func (s *schedule) tick() error {
 	s.tally.States++
 	s.c.Now = s.c.Now.Add(time.Duration(s.rand.IntN(1500)) * time.Millisecond)
+	if s.later != nil {
+		s.later()
+		s.later = nil
+	}
+	if s.rand.IntN(14) == 0 {
+		s.disturb()
+	}
 	switch s.rand.IntN(18) {
 	case 0:
-		s.disturb()
+		s.spoil()
 	case 1:
 		if s.rand.IntN(4) == 0 {
 			s.request()
