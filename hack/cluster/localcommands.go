@@ -33,6 +33,7 @@ func localCommands() []command {
 		{"exec", "PROGRAM [ARGUMENT...]", "run a program in the cluster's network namespace", execute},
 		{"kubectl", "[ARGUMENT...]", "run the cluster's kubectl as administrator", kubectl},
 		{"forward", "TARGET HOSTPORT", "what expose runs in the background", forward},
+		{addons.TargetsCommand, "", "what up --with prometheus runs in the background", scrapeTargets},
 	}
 }
 
@@ -294,6 +295,10 @@ func forward(ctx context.Context, args []string) error {
 		return err
 	}
 	return c.Forward(ctx, target, port)
+}
+
+func scrapeTargets(ctx context.Context, _ []string) error {
+	return addons.ServeTargets(ctx, local.New(local.StateDir(), local.Parts{}))
 }
 
 // exposition needs no built parts and no checkout: the forwarder runs on when the checkout is gone.

@@ -86,23 +86,23 @@ func (a Addon) add(ctx context.Context, c *local.Cluster, store parts.Store) err
 var files embed.FS
 
 // settings are what the templates in files/ may use.
-type settings struct{ NodeIP, Kubeconfig string }
+type settings struct{ NodeIP string }
 
-func render(c *local.Cluster, name string) ([]byte, error) {
+func render(name string) ([]byte, error) {
 	parsed, err := template.New(name).Option("missingkey=error").ParseFS(files, "files/"+name)
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
-	if err := parsed.Execute(&text, settings{NodeIP: local.NodeIP, Kubeconfig: c.Kubeconfig()}); err != nil {
+	if err := parsed.Execute(&text, settings{NodeIP: local.NodeIP}); err != nil {
 		return nil, fmt.Errorf("render %s: %w", name, err)
 	}
 	return text.Bytes(), nil
 }
 
 // place renders a template into a directory of the cluster's state.
-func place(c *local.Cluster, dir, name string) (string, error) {
-	content, err := render(c, name)
+func place(dir, name string) (string, error) {
+	content, err := render(name)
 	if err != nil {
 		return "", err
 	}

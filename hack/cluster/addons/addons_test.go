@@ -1,6 +1,7 @@
 package addons
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -26,11 +27,33 @@ func TestParse(t *testing.T) {
 }
 
 func TestFilesRender(t *testing.T) {
-	c := local.New(t.TempDir(), local.Parts{})
-	for name, want := range map[string]string{"metrics-server.yaml": local.NodeIP, "prometheus.yaml": c.Kubeconfig()} {
-		text, err := render(c, name)
+	for name, want := range map[string]string{"metrics-server.yaml": local.NodeIP, "prometheus.yaml": targetsAddress} {
+		text, err := render(name)
 		if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "{{") {
 			t.Errorf("%s: %v\n%s", name, err, text)
 		}
+	}
+}
+
+func TestTargetsAreTheAdminPortsOfRunningPods(t *testing.T) {
+	const text = `{"items":[
+{"metadata":{"name":"a","namespace":"n","labels":{"app.kubernetes.io/component":"api","englog.io/color":"blue","pod-template-hash":"x"}},
+ "spec":{"containers":[{"ports":[{"name":"http","containerPort":8080},{"name":"admin","containerPort":8081}]}]},"status":{"phase":"Running","podIP":"10.244.0.9"}},
+{"metadata":{"name":"pending"},"spec":{"containers":[{"ports":[{"name":"admin","containerPort":8081}]}]},"status":{"phase":"Pending","podIP":"10.244.0.8"}},
+{"metadata":{"name":"job"},"spec":{"containers":[{}]},"status":{"phase":"Running","podIP":"10.244.0.7"}}]}`
+	var pods podList
+	if err := json.Unmarshal([]byte(text), &pods); err != nil {
+		t.Fatal(err)
+	}
+	got := targets(pods)
+	if len(got) != 1 || got[0].Targets[0] != "10.244.0.9:8081" {
+		t.Fatalf("targets %+v", got)
+	}
+	l := got[0].Labels
+	if l["namespace"] != "n" || l["pod"] != "a" || l["app_kubernetes_io_component"] != "api" || l["englog_io_color"] != "blue" || len(l) != 4 {
+		t.Errorf("labels %v", l)
+	}
+	if none, _ := json.Marshal(targets(podList{})); string(none) != "[]" {
+		t.Errorf("without pods: %s", none)
 	}
 }

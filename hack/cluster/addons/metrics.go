@@ -42,7 +42,7 @@ func startMetrics(ctx context.Context, c *local.Cluster, dirs []string) error {
 	if err != nil {
 		return err
 	}
-	manifest, err := render(c, "metrics-server.yaml")
+	manifest, err := render("metrics-server.yaml")
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package addons
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 
 	"github.com/garnizeh/englog-operator/hack/cluster/debian"
@@ -24,7 +25,19 @@ func startPrometheus(ctx context.Context, c *local.Cluster, _ []string) error {
 	if err != nil {
 		return err
 	}
-	config, err := place(c, dir, "prometheus.yaml")
+	config, err := place(dir, "prometheus.yaml")
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	err = c.Run(ctx, local.Program{
+		Name:    "scrape-targets",
+		Command: []string{"env", local.StateVariable + "=" + c.State, self, TargetsCommand},
+		Health:  "http://" + targetsAddress + "/",
+	})
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,15 @@ func (c *Cluster) Await(ctx context.Context, path, condition string) error {
 	})
 }
 
+// Get reads an object or a list of the API server, as the administrator.
+func (c *Cluster) Get(ctx context.Context, path string, result any) error {
+	client, err := c.api()
+	if err != nil {
+		return err
+	}
+	return client.get(ctx, path, result)
+}
+
 // Dir makes a directory of the cluster's state, which goes away with it, and gives its path.
 func (c *Cluster) Dir(name string) (string, error) {
 	dir := c.path(name)
