@@ -74,8 +74,8 @@ func (r *rig) close(t *testing.T) {
 	r.Close()
 }
 
-// backlog is how many tasks wait when a cutover begins: more than the workers get done until it is over.
-const backlog = 6000
+// backlog is how many tasks wait when a cutover begins. Each entry that the load writes adds six, before them: the queue stays full.
+const backlog = 3000
 
 // settle is how long load runs before the spec changes and after the rollout has ended.
 const settle = 2 * time.Second
@@ -98,8 +98,8 @@ func (r *rig) loaded(t *testing.T, repeats int, do func(context.Context) error) 
 	<-time.After(settle)
 	run.Stop()
 	rep := run.Report()
-	t.Logf("%d requests due, %d sent, %d failed in %.0f s, p99 %.1f ms; %d tasks still waited at the end",
-		rep.Due, rep.Sent, rep.Failed, rep.Seconds, rep.Latency["all"].P99, waiting)
+	t.Logf("%d requests due, %d sent, %d failed %v in %.0f s, p99 %.1f ms; %d tasks still waited at the end",
+		rep.Due, rep.Sent, rep.Failed, rep.FailedByKind, rep.Seconds, rep.Latency["all"].P99, waiting)
 	r.sum.Requests, r.sum.Failed = r.sum.Requests+rep.Sent, r.sum.Failed+rep.Failed
 	for _, f := range rep.Failures[:min(len(rep.Failures), 20)] {
 		t.Errorf("failed: %s (sent %s) %s %s over %s, revision %s: %s", f.Time.Format("15:04:05.000"), f.Sent.Format("05.000"), f.Kind, f.Op, f.Class, f.Revision, f.Detail)
@@ -204,9 +204,18 @@ func (r *rig) begin(ctx context.Context) (*rollout, error) {
 		version = cutover.VersionOld
 	}
 	r.serial++
-	turned := map[string]any{"version": before.Spec.Version, "restartToken": before.Spec.RestartToken}
-	generation, err := r.Change(ctx, map[string]any{"version": version, "restartToken": fmt.Sprintf("crash-%d", r.serial)})
+	turned := map[string]any{"version": before.Spec.Version, "config": map[string]any{"maxContentBytes": contentOf(before)}}
+	// A bound that no revision had before makes a revision that was never there before.
+	generation, err := r.Change(ctx, map[string]any{"version": version, "config": map[string]any{"maxContentBytes": 1<<20 + r.serial}})
 	return &rollout{rig: r, before: before, turned: turned, generation: generation}, err
+}
+
+// contentOf is what a merge patch has to hold to bring the bound back; nil takes it away.
+func contentOf(i *v1alpha1.EngLogInstance) any {
+	if i.Spec.Config == nil || i.Spec.Config.MaxContentBytes == 0 {
+		return nil
+	}
+	return i.Spec.Config.MaxContentBytes
 }
 
 // rollout is one change of the spec under way.
@@ -221,9 +230,6 @@ type rollout struct {
 
 // revert turns the spec back.
 func (r *rollout) revert(ctx context.Context) (err error) {
-	if r.turned["restartToken"] == "" {
-		r.turned["restartToken"] = nil
-	}
 	r.generation, err = r.Change(ctx, r.turned)
 	return err
 }
