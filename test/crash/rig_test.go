@@ -206,7 +206,7 @@ func (r *rig) begin(ctx context.Context) (*rollout, error) {
 	r.serial++
 	turned := map[string]any{"version": before.Spec.Version, "config": map[string]any{"maxContentBytes": contentOf(before)}}
 	// A bound that no revision had before makes a revision that was never there before.
-	generation, err := r.Change(ctx, map[string]any{"version": version, "config": map[string]any{"maxContentBytes": 1<<20 + r.serial}})
+	generation, err := r.Change(ctx, map[string]any{"version": version, "config": map[string]any{"maxContentBytes": 60_000 + r.serial}})
 	return &rollout{rig: r, before: before, turned: turned, generation: generation}, err
 }
 
