@@ -131,8 +131,8 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 		a.memory.keep(instance, id, intent, current)
 		return nil
 	}
-	if e.Kind == plan.LiveService && e.Identity.UID == "" && current.exists {
-		return apierrors.NewConflict(schema.GroupResource{Resource: "services"}, id.Name, errors.New("it was created meanwhile"))
+	if fenced[e.Kind] && e.Identity.UID == "" && current.exists {
+		return apierrors.NewConflict(schema.GroupResource{Resource: id.Kind}, id.Name, errors.New("it was created meanwhile"))
 	}
 	fence(o, e.Identity)
 	failpoint.Before(e.String())
@@ -144,6 +144,9 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 	a.observe(id.Kind, news)
 	return a.remember(instance, id, intent, o)
 }
+
+// fenced are the kinds of which every write names the incarnation that it was decided on, or that there was none.
+var fenced = map[plan.Kind]bool{plan.LiveService: true, plan.ColorService: true, plan.Deployment: true, plan.Autoscaler: true}
 
 // fence binds a write to the incarnation that it was decided on. It is no part of the intent: what is wanted is the same whatever is there.
 func fence(o runtime.ApplyConfiguration, i world.Identity) {
@@ -222,8 +225,8 @@ func foreign(err error, s state, instance *v1alpha1.EngLogInstance, id identity)
 	return nil
 }
 
-// scale writes replicas, as an owner of its own. To zero only the very Deployment that the decision was made about is scaled; a leader that
-// has been overtaken fails here.
+// scale writes replicas, as an owner of its own. Only the very Deployment that the decision was made about is scaled; a leader that has been
+// overtaken fails here.
 func (a *Applier) scale(ctx context.Context, instance *v1alpha1.EngLogInstance, s plan.Scale) error {
 	name := plan.SlotName(instance.Name, s.Slot)
 	target := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: instance.Namespace, Name: name}}
@@ -244,7 +247,7 @@ func (a *Applier) scale(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 // scalePatch is a merge patch; with a uid and a resourceVersion in it, the API server refuses it for any other incarnation.
 func scalePatch(s plan.Scale) ([]byte, error) {
 	body := map[string]any{"spec": map[string]any{"replicas": s.Replicas}}
-	if s.Replicas == 0 {
+	if s.Identity.UID != "" { // it may have been made in this round
 		body["metadata"] = map[string]any{"uid": s.Identity.UID, "resourceVersion": s.Identity.ResourceVersion}
 	}
 	patch, err := json.Marshal(body)
