@@ -3,6 +3,7 @@ package defects
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/guard"
@@ -128,11 +129,12 @@ func TestX74_ALiveDeploymentIsNeverUpdatedInPlace(t *testing.T) {
 // The loop over health checks passed with no pods at all, and asked the API only.
 func TestX75_NoPodsAreNoHealth(t *testing.T) {
 	covers(t, "X75")
+	slot := world.Slot{Component: v1alpha1.API, Color: v1alpha1.Green}
 	empty := guard.Subject{
-		World: &world.World{}, Status: &v1alpha1.EngLogInstanceStatus{}, Mover: v1alpha1.RevisionStatus{Color: v1alpha1.Green, Revision: "b"},
+		World: &world.World{Workloads: map[world.Slot]world.Workload{slot: {Exists: true, Revision: "b", Settled: true}}}, Status: &v1alpha1.EngLogInstanceStatus{}, Mover: v1alpha1.RevisionStatus{Color: v1alpha1.Green, Revision: "b"},
 		Required: map[v1alpha1.ComponentName]int32{v1alpha1.API: 0}, Checks: map[string]string{"x": "ready"},
 	}
-	for name, edge := range map[string]guard.Chain{"ToVerifying": guard.ToVerifying, "ToAwaiting": guard.ToAwaiting, "ToSwitching": guard.ToSwitching, "ChecksPassed": {guard.ChecksPassed}} {
+	for name, edge := range map[string]guard.Chain{"ToVerifying": guard.ToVerifying, "ToAwaiting": guard.ToAwaiting, "ToSwitching": guard.ToSwitching, "EnoughReady": {guard.EnoughReady}, "ChecksPassed": {guard.ChecksPassed}} {
 		if v := edge.Check(empty); v.OK {
 			t.Errorf("%s lets a candidate without pods through", name)
 		}
@@ -237,6 +239,11 @@ func TestX79_TheOldColorStaysWarm(t *testing.T) {
 	s := installed(t)
 	s.ask("b", model.Good)
 	s.until(v1alpha1.StepRetaining)
+	s.c.Now = s.status().Previous.RetainedUntil.Add(-5 * time.Second)
+	for range 5 {
+		_, _ = s.c.Reconcile(&model.Hand{})
+		s.c.Settle()
+	}
 	for _, c := range world.Routed {
 		if n := s.workload(c, v1alpha1.Blue).Ready("a"); n < s.workload(c, v1alpha1.Green).Ready("b") {
 			t.Errorf("only %d old %s pods are warm", n, c)
