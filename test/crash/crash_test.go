@@ -7,9 +7,7 @@ package crash
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,11 +31,20 @@ func TestNobodyNoticesACrash(t *testing.T) {
 	for _, d := range disturbancesFor(seed, kills) {
 		t.Run(d.name, func(t *testing.T) { r.disturb(t, d) })
 	}
-	line, err := json.Marshal(r.sum)
-	if err != nil {
-		t.Fatal(err)
+	summary = &r.sum
+}
+
+// summary is the last line of the output; nil when the real node was left out.
+var summary *total
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if summary != nil {
+		if err := json.NewEncoder(os.Stdout).Encode(summary); err != nil {
+			code = 1
+		}
 	}
-	t.Cleanup(func() { fmt.Println(string(line)) })
+	os.Exit(code)
 }
 
 // play goes through one cutover with the deaths of a story.
@@ -143,7 +150,7 @@ func (r *rig) expandThenBack(t *testing.T) {
 func number(t *testing.T, name string, def uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(name)
-	if text == "" || slices.Contains([]string{"all"}, text) {
+	if text == "" || text == "all" {
 		return def
 	}
 	n, err := strconv.ParseUint(text, 10, 64)

@@ -129,13 +129,14 @@ func (r *rig) oneOperator(ctx context.Context) error {
 func (r *rig) operators(ctx context.Context, n int32, without func(string) bool, with ...string) error {
 	var d appsv1.Deployment
 	if err := r.Get(ctx, client.ObjectKey{Namespace: cutover.OperatorNamespace, Name: "englog-operator"}, &d); err != nil {
-		return err
+		return fmt.Errorf("reading the operator's Deployment: %w", err)
 	}
+	before := d.DeepCopy()
 	manager := &d.Spec.Template.Spec.Containers[0]
 	manager.Args = append(slices.DeleteFunc(manager.Args, without), with...)
 	d.Spec.Replicas = &n
-	if err := r.Update(ctx, &d); err != nil {
-		return err
+	if err := r.Patch(ctx, &d, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("changing the operator's Deployment: %w", err)
 	}
 	return cutover.Await(ctx, time.Minute, fmt.Sprintf("%d operators", n), r.OperatorAvailable)
 }
