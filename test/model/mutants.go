@@ -119,7 +119,10 @@ func forgetful(w *world.World, now time.Time) plan.Plan {
 }
 
 // planMutants are planners that decide wrongly.
-func planMutants() []*Mutant {
+func planMutants() []*Mutant { return slices.Concat(untimelyPlanners(), misplacingPlanners()) }
+
+// untimelyPlanners get order and time wrong.
+func untimelyPlanners() []*Mutant {
 	return []*Mutant{
 		after("a switch takes no new epoch", func(w *world.World, _ time.Time, p *plan.Plan) {
 			if r := w.Instance.Status.Rollout; r != nil && p.Status.Rollout != nil {
@@ -187,6 +190,12 @@ func planMutants() []*Mutant {
 			}
 			p.Writes = slices.DeleteFunc(p.Writes, func(w plan.Write) bool { e, ok := w.(plan.Ensure); return ok && e.Moves })
 		}),
+	}
+}
+
+// misplacingPlanners put something into the wrong place, or leave it there.
+func misplacingPlanners() []*Mutant {
+	return []*Mutant{
 		after("the candidate is called active before the switch", func(w *world.World, _ time.Time, p *plan.Plan) {
 			if entering(w, p, v1alpha1.StepVerifying) && p.Status.Active != nil {
 				p.Status.Active = p.Status.Candidate
