@@ -158,6 +158,7 @@ test-e2e: ## The local cluster, and one cutover under load on it (root on Linux)
 
 .PHONY: test-crash
 test-crash: ## Kill the operator before and after writes of every step, and more, on the real node (root on Linux)
+	$(GOTEST) -tags failpoints ./controllers/failpoint
 	KILLS=$(KILLS) $(GOTEST) -v -timeout 60m ./test/crash/...
 
 # A benchmark is a directory with Go benchmarks or with a program; one that measures peers is a module of its own.
