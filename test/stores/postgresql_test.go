@@ -1,0 +1,107 @@
+// Package stores runs the scripts of Managed stores on real servers. It must never import the product: it runs what a pod would run.
+package stores
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// session starts the script as a pod does, without root, in namespaces of its own since its port and /tmp are fixed, and asks as each role.
+// Each line of its output is a label and what psql said.
+const session = `
+mount -t tmpfs tmpfs /tmp && chmod 1777 /tmp && ip link set lo up || exit 99
+run() { setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --clear-groups sh "$SCRIPT" "$@"; }
+run & server=$!
+n=0; until run ready; do n=$((n+1)); [ $n -lt 200 ] || exit 98; sleep 0.1; done
+as() { echo "$1: $(PGPASSWORD=$(cat "$CREDENTIALS/$3") psql -h 127.0.0.1 -U "$2" -d englog -v ON_ERROR_STOP=1 -Atqc "$4" 2>&1 | tr '\n' ' ')"; }
+as migrate englog_owner ownerPassword "CREATE TABLE entry (id bigserial PRIMARY KEY, body text)"
+as rows englog password "INSERT INTO entry (body) VALUES ('a'); UPDATE entry SET body = 'b'; SELECT body FROM entry; DELETE FROM entry"
+as create englog password "CREATE TABLE mine (id int)"
+as drop englog password "DROP TABLE entry"
+as role englog password "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+as read_files englog password "SELECT pg_read_file('/etc/passwd')"
+as wrong englog ownerPassword "SELECT 1"
+run stop; wait $server
+`
+
+// account is the user that the servers of Debian run as.
+const account = "postgres"
+
+func TestPostgreSQLRoles(t *testing.T) {
+	t.Log("covers X49 X35")
+	bin, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(bin) == 0 || os.Geteuid() != 0 {
+		t.Skip("needs root and PostgreSQL as Debian installs it")
+	}
+	major := strings.Split(bin[0], "/")[4]
+	dir, err := os.MkdirTemp("/var/tmp", "englog-store-") // /tmp is another one in there
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // what is left is in a temporary directory
+	script, err := filepath.Abs("../../controllers/render/scripts/postgresql.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepare(t, dir, script)
+	command := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", session)
+	command.Env = append(os.Environ(), "DATA="+dir+"/data/data", "CREDENTIALS="+dir+"/credentials", "SCRIPT="+dir+"/start.sh", "MAJOR="+major, "MAX_CONNECTIONS=20",
+		"ACCOUNT="+account)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, output)
+	}
+	for label, want := range map[string]string{
+		"migrate": "", "rows": "b", "create": "permission denied for schema public", "drop": "must be owner of table entry", "role": "f|f|f",
+		"read_files": "permission denied", "wrong": "password authentication failed",
+	} {
+		said, found := answer(string(output), label)
+		if !found || want == "" && said != "" || !strings.Contains(said, want) {
+			t.Errorf("%s: %q, not %q", label, said, want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", output)
+	}
+}
+
+func answer(output, label string) (string, bool) {
+	for line := range strings.Lines(output) {
+		if said, ok := strings.CutPrefix(line, label+": "); ok {
+			return strings.TrimSpace(said), true
+		}
+	}
+	return "", false
+}
+
+// prepare lays out what a pod has mounted.
+func prepare(t *testing.T, dir, script string) {
+	t.Helper()
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{
+		"start.sh": string(text), "credentials/password": "service-password_1", "credentials/ownerPassword": "owner-password_2",
+		"credentials/superuserPassword": "superuser-password_3",
+	}
+	for _, sub := range []string{"credentials", "data"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "chown", "-R", account, filepath.Join(dir, "data")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
