@@ -32,8 +32,8 @@ func secretServer(t *testing.T, status int, body string) (url string, asked *[]s
 	asked = &[]string{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var request struct {
-		SecretID string `json:"SecretId"`
-	}
+			SecretID string `json:"SecretId"`
+		}
 		if r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue" || json.NewDecoder(r.Body).Decode(&request) != nil {
 			t.Errorf("unexpected %s %s", r.Method, r.Header.Get("X-Amz-Target"))
 		}
