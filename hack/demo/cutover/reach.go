@@ -20,7 +20,9 @@ func (s *Stage) Database() string { return s.database }
 func (c *Cluster) Instance(ctx context.Context) (*v1alpha1.EngLogInstance, error) { return c.get(ctx) }
 
 // Change merges a patch into the spec and returns the generation that this made.
-func (c *Cluster) Change(ctx context.Context, spec map[string]any) (int64, error) { return c.change(ctx, spec) }
+func (c *Cluster) Change(ctx context.Context, spec map[string]any) (int64, error) {
+	return c.change(ctx, spec)
+}
 
 // Await polls until done, and says at the end of its patience what was still missing.
 func Await(ctx context.Context, within time.Duration, what string, done func(context.Context) (bool, string, error)) error {
@@ -28,7 +30,9 @@ func Await(ctx context.Context, within time.Duration, what string, done func(con
 }
 
 // OperatorAvailable says whether as many pods of the operator run as are wanted.
-func (c *Cluster) OperatorAvailable(ctx context.Context) (bool, string, error) { return c.operatorAvailable(ctx) }
+func (c *Cluster) OperatorAvailable(ctx context.Context) (bool, string, error) {
+	return c.operatorAvailable(ctx)
+}
 
 // Repair starts programs of the cluster again that have died.
 func (c *Cluster) Repair(ctx context.Context) error { return c.run(ctx, c.tool, "up") }
