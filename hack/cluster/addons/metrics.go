@@ -14,7 +14,9 @@ var metrics = Addon{
 	Parts: []parts.Part{{
 		Name:     "metrics-server",
 		Dir:      "hack/cluster/addons/metrics-server",
-		Binaries: []parts.Binary{{Name: "metrics-server", Package: "sigs.k8s.io/metrics-server/cmd/metrics-server"}},
+		Binaries: []parts.Binary{{Name: "metrics-server", Package: "sigs.k8s.io/metrics-server/cmd/metrics-server", Stamp: []parts.Stamped{
+			{Variable: "k8s.io/client-go/pkg/version.gitVersion", Module: "sigs.k8s.io/metrics-server"},
+		}}},
 		Estimate: "2 to 4 minutes on two cores",
 	}},
 	start: startMetrics,

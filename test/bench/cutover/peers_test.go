@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -136,5 +138,36 @@ func argoFields(t *testing.T, b *bench) {
 				}
 			}
 		}
+	}
+}
+
+// TestArgoJudges runs the real controller, whose path ROLLOUTS_CONTROLLER names (the bench leaves it in the cache). There
+// is no network to pods on this API server, so that every analysis fails: a release is refused.
+func TestArgoJudges(t *testing.T) {
+	binary := os.Getenv("ROLLOUTS_CONTROLLER")
+	if binary == "" {
+		t.Skip("set ROLLOUTS_CONTROLLER to Argo Rollouts' controller")
+	}
+	b := onRig(t)
+	config, err := b.kubeconfigAs(argoUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(config) })
+	controller := exec.CommandContext(t.Context(), binary, "--kubeconfig="+config, "--leader-elect=false", "--healthzPort=28080", "--metricsPort=28090")
+	if err := controller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = controller.Wait() })
+	a := &argo{bench: b}
+	if err := a.install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	outcome, err := a.bring(t.Context(), release{name: "r1", version: versions[answers500], fault: answers500})
+	if err != nil || !strings.HasPrefix(outcome, "Degraded") {
+		t.Errorf("a release that fails its analysis: %s, %v; want Degraded", outcome, err)
+	}
+	if err := a.remove(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
