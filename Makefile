@@ -140,7 +140,7 @@ test-unit: ## Quick tests: tables, architecture, no other processes
 
 .PHONY: test-envtest
 test-envtest: ## The operator against a real API server and controller-manager
-	$(GOTEST) -timeout 15m $(call existing,./test/envtest/... ./test/validation/...)
+	$(GOTEST) -timeout 15m $(call existing,./test/envtest/... ./test/validation/... ./test/stores/... ./test/images/...)
 
 .PHONY: test-service
 test-service: ## The service against a real PostgreSQL and Redis, started privately
@@ -173,7 +173,7 @@ bench-%: ## Run the benchmark called %
 
 .PHONY: coverage-table
 coverage-table: ## Write docs/coverage.md: which test shows which row of the requirements; fail when one has none
-	go test -count=1 -json -timeout 20m ./api/... ./controllers/... ./workload/... ./cmd/... ./test/validation/... ./test/defects/... ./test/envtest/... ./test/stores/... | \
+	go test -count=1 -json -timeout 20m ./api/... ./controllers/... ./workload/... ./cmd/... ./test/validation/... ./test/defects/... ./test/envtest/... ./test/stores/... ./test/images/... | \
 		go run ./hack/coverage -o docs/coverage.md
 
 .PHONY: coverage-statements
