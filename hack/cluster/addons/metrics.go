@@ -12,8 +12,8 @@ var metrics = Addon{
 	Name: "metrics", Program: "metrics-server",
 	Says: "metrics-server: kubectl top, and autoscaling on real processor time (first values after some 20 s)",
 	Parts: []parts.Part{{
-		Name:     "metrics-server",
-		Dir:      "hack/cluster/addons/metrics-server",
+		Name: "metrics-server",
+		Dir:  "hack/cluster/addons/metrics-server",
 		Binaries: []parts.Binary{{Name: "metrics-server", Package: "sigs.k8s.io/metrics-server/cmd/metrics-server", Stamp: []parts.Stamped{
 			{Variable: "k8s.io/client-go/pkg/version.gitVersion", Module: "sigs.k8s.io/metrics-server"},
 		}}},
