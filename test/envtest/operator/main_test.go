@@ -166,7 +166,7 @@ func draft(t *testing.T, change ...func(*v1alpha1.EngLogInstance)) *v1alpha1.Eng
 		Database: v1alpha1.DatabaseSpec{Type: v1alpha1.StoreExternal}, Cache: v1alpha1.CacheSpec{Type: v1alpha1.StoreExternal},
 		API: &v1alpha1.APISpec{ComponentSpec: v1alpha1.ComponentSpec{Replicas: 2}},
 		Rollout: &v1alpha1.RolloutSpec{
-			ConfirmSeconds: &one, RetentionSeconds: 15, ProgressDeadlineSeconds: 10, Traffic: &v1alpha1.TrafficSpec{PropagationSeconds: &zero},
+			ConfirmSeconds: &one, RetentionSeconds: 15, ProgressDeadlineSeconds: 30, Traffic: &v1alpha1.TrafficSpec{PropagationSeconds: &zero},
 		},
 	}
 	for _, c := range change {
