@@ -74,8 +74,8 @@ func (r *rig) close(t *testing.T) {
 	r.Close()
 }
 
-// backlog is how many tasks wait when a cutover begins. Each entry that the load writes adds six, before them: the queue stays full.
-const backlog = 3000
+// backlog is how many tasks wait when a cutover begins, behind the six of each entry that the load writes: workers have no idle moment.
+const backlog = 10_000
 
 // settle is how long load runs before the spec changes and after the rollout has ended.
 const settle = 2 * time.Second
