@@ -17,8 +17,9 @@ import (
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 )
 
-// autoscaled gives the API an autoscaler between 2 and 6.
+// autoscaled gives the API an autoscaler between 2 and 6, with pools so small that the connection budget holds nothing back.
 func autoscaled(i *v1alpha1.EngLogInstance) {
+	i.Spec.Database.MaxConnectionsPerPod = 2
 	i.Spec.API = &v1alpha1.APISpec{Autoscaling: &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6}}
 }
 
@@ -107,7 +108,7 @@ func TestAutoscalerOwnsReplicas(t *testing.T) {
 func TestAutoscalingOnAndOffKeepsThePods(t *testing.T) {
 	t.Parallel()
 	covers(t, "X46")
-	instance := install(t, func(i *v1alpha1.EngLogInstance) { i.Spec.API.Replicas = 4 })
+	instance := install(t, func(i *v1alpha1.EngLogInstance) { i.Spec.API.Replicas, i.Spec.Database.MaxConnectionsPerPod = 4, 2 })
 	revision := instance.Status.Active.Revision
 	seen := follow(t, instance.Namespace, "demo-api-blue")
 	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) {
