@@ -158,7 +158,7 @@ func (m *machine) retaining() {
 	if !over && !m.superseded() && !m.policy.Hibernated {
 		return
 	}
-	if v := guard.ToScaleDown.Check(m.subject(p)); !v.OK {
+	if v := m.deserted(*p); !v.OK {
 		m.hold(v)
 		return
 	}
@@ -172,7 +172,7 @@ func (m *machine) retiring() {
 		m.retired()
 		return
 	}
-	if v := guard.ToScaleDown.Check(m.subject(p)); !v.OK {
+	if v := m.deserted(*p); !v.OK {
 		m.hold(v)
 		return
 	}
@@ -243,7 +243,7 @@ func (m *machine) aborting() {
 		m.enter(v1alpha1.StepSwitching, "users reach %s already", c.Revision)
 		return
 	}
-	if v := guard.ToScaleDown.Check(m.subject(c)); !v.OK {
+	if v := m.deserted(*c); !v.OK {
 		m.hold(v)
 		return
 	}
@@ -334,7 +334,11 @@ func (m *machine) unfinishedRollback(p, a *v1alpha1.RevisionStatus) {
 		if m.next.Rollout.SwitchedAt == nil {
 			m.next.Rollout.SwitchedAt = m.stamp()
 		}
-		m.checkAgain(v1alpha1.StepConfirming)
+		step := v1alpha1.StepConfirming
+		if m.was.Rollout.VerifiedAt != nil {
+			step = v1alpha1.StepHandover // its workers may have started
+		}
+		m.checkAgain(step)
 	case m.superseded() && m.w.Target.Revision != p.Revision && !m.anyLed(p):
 		m.makeWay(v.Reason, "neither color can serve: "+v.Message)
 	default:

@@ -89,7 +89,20 @@ func (m *machine) attempts(revision string) int32 {
 	if f := m.was.LastFailure; f != nil && f.Revision == revision {
 		n = max(n, f.Attempt)
 	}
+	for m.failed(revision, n+1) {
+		n++ // its record is lost with a status; a Job of that name would fail the next attempt with its past
+	}
 	return n
+}
+
+func (m *machine) failed(revision string, attempt int32) bool {
+	for _, p := range []Purpose{Expand, WorkerCheck} {
+		job, exists := m.w.Jobs[JobName(m.w.Instance.Name, Ensure{Purpose: p, Revision: revision, Attempt: attempt})]
+		if exists && job.Phase == world.JobFailed {
+			return true
+		}
+	}
+	return false
 }
 
 // preparing: store the candidate's templates and configuration, and empty its color.
@@ -114,22 +127,36 @@ func (m *machine) clear(color v1alpha1.Color, revision string) {
 		if !w.Exists || w.Revision == revision {
 			continue
 		}
-		if v := m.deserted(color, w.Pods); !v.OK {
+		if v := m.deserted(v1alpha1.RevisionStatus{Color: color}); !v.OK {
 			m.hold(v)
-			continue
+			return
 		}
 		m.empty(color, component)
 	}
 }
 
-// deserted judges whether no user is led to pods of a color. What the active color serves is not theirs, even under the same revision.
-func (m *machine) deserted(color v1alpha1.Color, pods []world.Pod) guard.Verdict {
-	for _, p := range pods {
-		if a := m.was.Active; a != nil && a.Revision == p.Revision {
-			continue
+// deserted judges whether no user is led to a revision in its color, nor to any other pods that somebody has brought up there. What the
+// active color serves is not theirs, even under the same revision.
+func (m *machine) deserted(r v1alpha1.RevisionStatus) guard.Verdict {
+	judged := map[string]bool{"": true}
+	if a := m.was.Active; a != nil && a.Color != r.Color {
+		judged[a.Revision] = true
+	}
+	judge := func(revision string) guard.Verdict {
+		if judged[revision] {
+			return guard.Verdict{OK: true}
 		}
-		if v := guard.ToScaleDown.Check(m.subject(&v1alpha1.RevisionStatus{Color: color, Revision: p.Revision})); !v.OK {
-			return v
+		judged[revision] = true
+		return guard.ToScaleDown.Check(m.subject(&v1alpha1.RevisionStatus{Color: r.Color, Revision: revision}))
+	}
+	if v := judge(r.Revision); !v.OK {
+		return v
+	}
+	for _, component := range world.Components {
+		for _, p := range m.w.Workloads[world.Slot{Component: component, Color: r.Color}].Pods {
+			if v := judge(p.Revision); !v.OK {
+				return v
+			}
 		}
 	}
 	return guard.Verdict{OK: true}

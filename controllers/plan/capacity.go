@@ -90,10 +90,10 @@ func (m *machine) activeWorks() bool {
 	switch m.was.Rollout.Step {
 	case v1alpha1.StepConfirming, v1alpha1.StepRollingBack:
 		return false
-	case v1alpha1.StepHandover, v1alpha1.StepRetiring, v1alpha1.StepAborting, v1alpha1.StepStable:
-		return !m.mustWaitFor(world.Other(m.was.Active.Color))
+	case v1alpha1.StepRetaining, v1alpha1.StepContracting:
+		return true // the others have had their time
 	default:
-		return true
+		return !m.mustWaitFor(world.Other(m.was.Active.Color))
 	}
 }
 

@@ -147,6 +147,7 @@ type Cluster struct {
 	refusals    []world.Problem
 
 	serial    int
+	written   int // the serial of the last write that changed something
 	resolved  *v1alpha1.EngLogInstanceSpec
 	workloads map[world.Slot]world.Workload // as Observe shows them; nil when they have changed
 	previews  map[world.Slot]world.Endpoints

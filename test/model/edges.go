@@ -244,6 +244,9 @@ func (e *edge) switching() error {
 
 // handover: fresh connections have answered with the new revision for long enough.
 func (e *edge) handover() error {
+	if e.from == v1alpha1.StepRollingBack && e.status.Rollout.VerifiedAt != nil {
+		return nil // it was confirmed before it was to go back
+	}
 	for _, component := range routedIn(&e.seen.Spec) {
 		if e.finding("live-"+string(component)) != v1alpha1.CheckPassed {
 			return broken("I1", "%s is confirmed although its %s was not seen to answer", e.status.Active.Revision, component)
@@ -364,11 +367,14 @@ func (Watcher) Rested(c *Cluster, m *Mutant, well bool) error {
 	return tidy(c, status.Active)
 }
 
-// doomed is true when the schema has locked the active revision out and a person has led users somewhere else meanwhile: one color cannot
-// serve, the other is in use, and somebody has to decide.
+// doomed is true when the schema has locked out the revision that users belong to, or are to go back to, and a person has led users about
+// meanwhile: one color cannot serve, the other is in use, and somebody has to decide.
 func doomed(c *Cluster) bool {
-	a := c.Instance.Status.Active
-	if a == nil || c.level(a.Revision).Brings >= c.Database.Oldest {
+	status := &c.Instance.Status
+	locked := func(r *v1alpha1.RevisionStatus) bool {
+		return r != nil && c.level(r.Revision).Brings < c.Database.Oldest
+	}
+	if !locked(status.Active) && !(stepOf(status) == v1alpha1.StepRollingBack && locked(status.Previous)) {
 		return false
 	}
 	for i := range c.live {

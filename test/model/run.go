@@ -49,6 +49,8 @@ type Hand struct {
 	Told func(round *Round, before *v1alpha1.EngLogInstanceStatus) error
 	// Mutant, if any, falsifies the planner.
 	Mutant *Mutant
+	// Stale is true for a leader whose caches lag behind: what it does not know it is not blamed for.
+	Stale bool
 }
 
 // Round is one reconcile: what was decided and what became of it.
@@ -114,6 +116,9 @@ func (c *Cluster) carryOut(round *Round, h *Hand, w plan.Write) (stop bool, err 
 	}
 	before := c.before(w)
 	before.Author = h.Author
+	if h.Stale {
+		before.Author = overtaken
+	}
 	changed, err := c.Apply(w)
 	if errors.Is(err, errConflict) {
 		return true, errOvertaken
@@ -123,6 +128,7 @@ func (c *Cluster) carryOut(round *Round, h *Hand, w plan.Write) (stop bool, err 
 	}
 	if changed {
 		round.Changes = append(round.Changes, w)
+		c.written = c.serial
 		c.sign(w, h.Author, before)
 		if h.Judge != nil {
 			if err := h.Judge(round.World, w, before); err != nil {

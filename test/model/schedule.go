@@ -74,7 +74,9 @@ type schedule struct {
 	old    []memory
 	next   int
 	wake   time.Time // when the last round asked to be woken
-	later  func()    // what a person does in the next moment
+	past   *world.World
+	seen   int    // the serial of the cluster when past was seen
+	later  func() // what a person does in the next moment
 	out    io.Writer
 }
 
@@ -215,7 +217,7 @@ func (s *schedule) round() error {
 	if h.Fault == RepeatedByPeer {
 		return s.overtaken()
 	}
-	w := s.c.Observe()
+	w := s.look(&h)
 	decision := memory{w, s.mutant.next(w, s.c.Now), s.c.Now}
 	if s.rand.IntN(4) == 0 {
 		s.remember(decision)
@@ -229,6 +231,25 @@ func (s *schedule) round() error {
 		s.say("%s%s", round.String(), faultText(&round, &h))
 	}
 	return s.after(err)
+}
+
+// look is what the leader's caches show. Each kind may lag behind, but never behind its own writes.
+func (s *schedule) look(h *Hand) *world.World {
+	w, past := s.c.Observe(), s.past
+	fresh := s.c.serial
+	if past != nil && s.seen >= s.c.written && s.rand.IntN(6) == 0 {
+		stale := *w
+		if s.rand.IntN(2) == 0 {
+			stale.Workloads = past.Workloads
+		}
+		if s.rand.IntN(2) == 0 {
+			stale.Previews, stale.Routes = past.Previews, past.Routes
+		}
+		h.Stale = true
+		return &stale
+	}
+	s.past, s.seen = w, fresh
+	return w
 }
 
 func faultText(r *Round, h *Hand) string {
