@@ -22,7 +22,7 @@ LDFLAGS := -s -w -X $(MODULE)/workload/run.Version=$(VERSION)
 PRODUCT := ./api/... ./controllers/... ./cmd/... ./workload/...
 # go complains about a pattern that matches nothing; a room that has not been built yet is no error.
 existing = $(foreach pattern,$(1),$(if $(wildcard $(patsubst %/...,%,$(pattern))),$(pattern)))
-UNIT := $(call existing,$(PRODUCT) ./hack/... ./test/architecture/... ./test/defects/... ./test/load/... ./test/crash/...)
+UNIT := $(call existing,$(PRODUCT) ./hack/... ./test/architecture/... ./test/contract/... ./test/defects/... ./test/images/... ./test/load/... ./test/crash/...)
 # Packages whose tests start PostgreSQL or Redis: those that use the rig for it. The others are quick.
 TESTRIG := "$(MODULE)/workload/testrig"
 USES_SERVERS := {{$$uses := eq .ImportPath $(TESTRIG)}}{{range .TestImports}}{{if eq . $(TESTRIG)}}{{$$uses = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . $(TESTRIG)}}{{$$uses = true}}{{end}}{{end}}
@@ -131,7 +131,8 @@ undeploy: ## Remove the operator, its RBAC and its CRDs
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-envtest test-service test-model test-e2e test-crash ## Run every test; without root the real-node part is skipped and says so
+test: test-unit test-envtest test-service test-model test-e2e ## Run every test, of the deaths three; without root the real-node part is skipped and says so
+	$(MAKE) --no-print-directory test-crash KILLS=$(if $(filter all,$(KILLS)),3,$(KILLS))
 
 .PHONY: test-unit
 test-unit: ## Quick tests: tables, architecture, no other processes
@@ -140,7 +141,7 @@ test-unit: ## Quick tests: tables, architecture, no other processes
 
 .PHONY: test-envtest
 test-envtest: ## The operator against a real API server and controller-manager
-	$(GOTEST) -timeout 15m $(call existing,./test/envtest/... ./test/validation/... ./test/stores/... ./test/images/...)
+	$(GOTEST) -timeout 15m $(call existing,./test/envtest/... ./test/validation/... ./test/stores/...)
 
 .PHONY: test-service
 test-service: ## The service against a real PostgreSQL and Redis, started privately

@@ -72,6 +72,23 @@ func TestMachinePathsBite(t *testing.T) {
 	}
 }
 
+// A test that no target runs rots. Packages below test/ are listed by name in the Makefile, since each kind needs something else.
+func TestEveryTestIsRun(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root(t), "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range trackedFiles(t) {
+		parts := strings.Split(path, "/")
+		if parts[0] != "test" || !strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		if room := "test/" + parts[1] + "/"; !strings.Contains(string(makefile), room) {
+			t.Errorf("no target of the Makefile runs ./%s...: add it to the kind it belongs to", room)
+		}
+	}
+}
+
 // The components, the libraries and the generators must speak of one Kubernetes; a nested module is easily forgotten.
 // Peers that are measured against keep their own versions.
 func TestOneKubernetesVersion(t *testing.T) {
