@@ -89,20 +89,25 @@ func (m *machine) attempts(revision string) int32 {
 	if f := m.was.LastFailure; f != nil && f.Revision == revision {
 		n = max(n, f.Attempt)
 	}
-	for m.failed(revision, n+1) {
-		n++ // its record is lost with a status; a Job of that name would fail the next attempt with its past
-	}
-	return n
+	return m.forgotten(revision, n)
 }
 
-func (m *machine) failed(revision string, attempt int32) bool {
-	for _, p := range []Purpose{Expand, WorkerCheck} {
-		job, exists := m.w.Jobs[JobName(m.w.Instance.Name, Ensure{Purpose: p, Revision: revision, Attempt: attempt})]
-		if exists && job.Phase == world.JobFailed {
-			return true
+// forgotten counts attempts on, by what Jobs show of those whose record was lost with a status: one that runs is taken up again, one that
+// failed would fail the next attempt with its past.
+func (m *machine) forgotten(revision string, n int32) int32 {
+	const ahead = 8
+	phase := func(p Purpose, attempt int32) world.JobPhase {
+		return m.w.Jobs[JobName(m.w.Instance.Name, Ensure{Purpose: p, Revision: revision, Attempt: attempt})].Phase
+	}
+	for attempt := n + 1; attempt <= n+ahead; attempt++ {
+		if phase(Expand, attempt) == world.JobActive {
+			return attempt - 1
 		}
 	}
-	return false
+	for phase(Expand, n+1) == world.JobFailed || phase(WorkerCheck, n+1) == world.JobFailed {
+		n++
+	}
+	return n
 }
 
 // preparing: store the candidate's templates and configuration, and empty its color.
@@ -124,7 +129,7 @@ func (m *machine) preparing() {
 func (m *machine) clear(color v1alpha1.Color, revision string) {
 	for _, component := range world.Components {
 		w := m.w.Workloads[world.Slot{Component: component, Color: color}]
-		if !w.Exists || w.Revision == revision {
+		if !w.Exists || w.Revision == revision && w.OthersReady(revision) == 0 {
 			continue
 		}
 		if v := m.deserted(v1alpha1.RevisionStatus{Color: color}); !v.OK {

@@ -159,6 +159,7 @@ func (m *machine) roleOfCandidate(c v1alpha1.RevisionStatus) {
 		for _, component := range m.routed() {
 			m.run(component, c, m.floor(component))
 		}
+		m.empty(c.Color, v1alpha1.Worker) // of an earlier rollout that a lost status has forgotten
 	default: // Preparing clears the slot and Aborting empties it, by acts of their own.
 	}
 }
