@@ -19,6 +19,8 @@ func (t test) String() string {
 }
 
 // results are what the tests said.
+//
+//nolint:recvcheck // take fills it, the rest reads it
 type results struct {
 	passed []test
 	failed []test

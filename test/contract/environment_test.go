@@ -35,7 +35,6 @@ var exempt = map[string]string{
 	"DATABASE_MIGRATION_URL": "the operator gives a migration's pods the owner's DATABASE_URL instead",
 	"TERMINATION_LOG":        "the default is where Kubernetes looks",
 	"DB_SSLROOTCERT_FILE":    "another spelling of DB_SSLROOTCERT",
-	"REDIS_TLS_CA_FILE":      "another spelling of REDIS_TLS_CA",
 	"BOOTSTRAP_INVITE":       "only for registration by invitation, which the operator does not offer",
 	"AI_DAILY_REQUESTS":      "budgets are set for each provider",
 }
@@ -45,14 +44,13 @@ var exempt = map[string]string{
 var unread = map[string]string{
 	"GOMEMLIMIT": "the Go runtime reads it", "GOMAXPROCS": "the Go runtime reads it", "SSL_CERT_DIR": "Go's TLS reads it",
 	"HTTP_PROXY": "Go's HTTP client reads it", "HTTPS_PROXY": "Go's HTTP client reads it", "NO_PROXY": "Go's HTTP client reads it",
-	"OTEL_TRACES_SAMPLER": "OpenTelemetry reads it", "OTEL_TRACES_SAMPLER_ARG": "OpenTelemetry reads it",
+	"OTEL_TRACES_SAMPLER": "OpenTelemetry reads it",
 	"MY_SETTING": "the user's own", "MY_TOKEN": "the user's own",
 
-	"JWT_ACCESS_TTL": "not read yet: the service uses its own lifetime", "JWT_REFRESH_TTL": "not read yet: the service uses its own lifetime",
 	"OPENAI_TIMEOUT": "not read yet: AI_TIMEOUT holds for all", "AZURE_TIMEOUT": "not read yet: AI_TIMEOUT holds for all", "OLLAMA_TIMEOUT": "not read yet: AI_TIMEOUT holds for all",
 	"OPENAI_REQUESTS_PER_DAY": "not read yet", "OPENAI_TOKENS_PER_DAY": "not read yet", "AZURE_REQUESTS_PER_DAY": "not read yet", "AZURE_TOKENS_PER_DAY": "not read yet",
 	"OLLAMA_REQUESTS_PER_DAY": "not read yet", "OLLAMA_TOKENS_PER_DAY": "not read yet",
-	"SMTP_ENCRYPTION": "not read yet", "REDIS_TLS": "not read yet: REDIS_TLS_CA switches it on",
+	"REDIS_TLS_CA": "not read yet: the certificates of the image hold",
 }
 
 // Every variable of the service has a field in the spec, or a reason why not; and nothing is rendered into the void.

@@ -34,7 +34,7 @@ func TestDockerfile(t *testing.T) {
 
 func final(t *testing.T, stage string) {
 	t.Helper()
-	if !regexp.MustCompile(`(?m)^USER [1-9][0-9]*(:[1-9][0-9]*)?$`).MatchString(stage) {
+	if !regexp.MustCompile(`(?m)^USER [1-9]\d*(:[1-9]\d*)?$`).MatchString(stage) {
 		t.Errorf("an image does not run under a numeric user:\n%s", stage)
 	}
 	if !regexp.MustCompile(`(?m)^ENTRYPOINT \["/[a-z/-]+"\]$`).MatchString(stage) || strings.Contains(stage, "/root") {

@@ -37,7 +37,7 @@ func TestPostgreSQLRoles(t *testing.T) {
 		t.Skip("needs root and PostgreSQL as Debian installs it")
 	}
 	major := strings.Split(bin[0], "/")[4]
-	dir, err := os.MkdirTemp("/var/tmp", "englog-store-") // /tmp is another one in there
+	dir, err := os.MkdirTemp("/var/tmp", "englog-store-") //nolint:usetesting // /tmp is another one in there
 	if err != nil {
 		t.Fatal(err)
 	}

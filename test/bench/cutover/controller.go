@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -102,9 +104,7 @@ func (b *bench) startController(ctx context.Context, binary string) error {
 		_ = cmd.Wait()
 		_, _, _ = log.Close(), os.Remove(config), os.Remove(log.Name())
 	}}, b.closers...)
-	err = until(ctx, time.Minute, "Argo's controller", func(ctx context.Context) (bool, error) {
-		return controllerHealthy(ctx)
-	})
+	err = until(ctx, time.Minute, "Argo's controller", controllerHealthy)
 	if err != nil {
 		words, _ := os.ReadFile(log.Name())
 		return fmt.Errorf("%w; its last words: %s", err, words[max(0, len(words)-2000):])
@@ -115,7 +115,7 @@ func (b *bench) startController(ctx context.Context, binary string) error {
 const controllerHealth = 18080
 
 func controllerHealthy(ctx context.Context) (bool, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d/healthz", local.NodeIP, controllerHealth), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(local.NodeIP, strconv.Itoa(controllerHealth))+"/healthz", nil)
 	if err != nil {
 		return false, err
 	}
