@@ -45,7 +45,7 @@ var unread = map[string]string{
 	"GOMEMLIMIT": "the Go runtime reads it", "GOMAXPROCS": "the Go runtime reads it", "SSL_CERT_DIR": "Go's TLS reads it",
 	"HTTP_PROXY": "Go's HTTP client reads it", "HTTPS_PROXY": "Go's HTTP client reads it", "NO_PROXY": "Go's HTTP client reads it",
 	"OTEL_TRACES_SAMPLER": "OpenTelemetry reads it",
-	"MY_SETTING": "the user's own", "MY_TOKEN": "the user's own",
+	"MY_SETTING":          "the user's own", "MY_TOKEN": "the user's own",
 
 	"OPENAI_TIMEOUT": "not read yet: AI_TIMEOUT holds for all", "AZURE_TIMEOUT": "not read yet: AI_TIMEOUT holds for all", "OLLAMA_TIMEOUT": "not read yet: AI_TIMEOUT holds for all",
 	"OPENAI_REQUESTS_PER_DAY": "not read yet", "OPENAI_TOKENS_PER_DAY": "not read yet", "AZURE_REQUESTS_PER_DAY": "not read yet", "AZURE_TOKENS_PER_DAY": "not read yet",

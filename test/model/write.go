@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
@@ -245,12 +244,3 @@ func (c *Cluster) removeLeftover(d plan.Delete) (bool, error) {
 
 // ready counts the ready pods of a Deployment that carry a revision.
 func ready(d *deployment, revision string) int32 { return d.Workload.Ready(revision) }
-
-// serving counts the pods that users of a routed component reach and that answer.
-func (c *Cluster) serving(component v1alpha1.ComponentName) int32 {
-	s := &c.live[routeIndex(component)]
-	if !s.exists {
-		return 0
-	}
-	return ready(&c.deployments[index(world.Slot{Component: component, Color: s.color})], s.revision)
-}
