@@ -48,6 +48,7 @@ func TestPostgreSQLRoles(t *testing.T) {
 	}
 	prepare(t, dir, script)
 	command := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", session)
+	command.Dir = dir // the checkout may be below /tmp, which is another one in there
 	command.Env = append(os.Environ(), "DATA="+dir+"/data/data", "CREDENTIALS="+dir+"/credentials", "SCRIPT="+dir+"/start.sh", "MAJOR="+major, "MAX_CONNECTIONS=20",
 		"ACCOUNT="+account)
 	output, err := command.CombinedOutput()

@@ -82,6 +82,7 @@ func TestRevertingTheSpecSwitchesBack(t *testing.T) {
 func TestSilenceAtRest(t *testing.T) {
 	instance := install(t)
 	awaitStep(t, instance, v1alpha1.StepStable)
+	alone(t)
 	quiet(t, 3*time.Second) // the last events of the installation
 	if made := quiet(t, 20*time.Second); len(made) > 0 {
 		t.Errorf("%d calls at rest: %v", len(made), made)

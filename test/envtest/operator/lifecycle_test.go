@@ -105,6 +105,7 @@ func TestQuietMinute(t *testing.T) {
 	covers(t, "X46")
 	instance := install(t, autoscaled)
 	awaitStep(t, instance, v1alpha1.StepStable)
+	alone(t)
 	quiet(t, 3*time.Second) // the last events of the installation
 	before := reconciles(t)
 	made := quiet(t, time.Minute)
@@ -134,11 +135,12 @@ func applies(made []rig.Call) map[string]int {
 func TestRestartAtRest(t *testing.T) {
 	instance := install(t, autoscaled)
 	awaitStep(t, instance, v1alpha1.StepStable)
+	alone(t)
 	before := versions(childrenOf(t, instance))
 	begun := time.Now()
 	restartOperator(t, time.Now)
 	quiet(t, 4*time.Second)
-	for child, n := range applies(calls.Since(begun)) {
+	for child, n := range applies(about(instance, calls.Since(begun))) {
 		if n > 1 {
 			t.Errorf("%d times: %s", n, child)
 		}

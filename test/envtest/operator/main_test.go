@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -238,4 +240,24 @@ func quiet(t *testing.T, d time.Duration) []rig.Call {
 	begun := time.Now()
 	<-time.After(d)
 	return calls.Since(begun)
+}
+
+// about leaves out what was said about other namespaces: those of earlier tests may still be going away.
+func about(instance *v1alpha1.EngLogInstance, made []rig.Call) []rig.Call {
+	return slices.DeleteFunc(made, func(c rig.Call) bool { return c.Namespace != "" && c.Namespace != instance.Namespace })
+}
+
+// alone waits until the namespaces of earlier tests are gone: an operator is not at rest while children of theirs go away.
+func alone(t *testing.T) {
+	t.Helper()
+	namespaces := &corev1.NamespaceList{}
+	cluster.AwaitList(t, namespaces, "end of the earlier tests' namespaces", func() bool {
+		n := 0
+		for i := range namespaces.Items {
+			if strings.HasPrefix(namespaces.Items[i].Name, "test-") {
+				n++
+			}
+		}
+		return n <= 1
+	})
 }
