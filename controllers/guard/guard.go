@@ -76,8 +76,8 @@ var (
 	ToRepair = Chain{RevisionComplete, EnoughReady}
 	// ToGoBack lets a rollback begin, and a rollout to an earlier revision.
 	ToGoBack = Chain{SchemaStillFits}
-	// ToRollBack lets users' traffic move back. It is judged at the write itself.
-	ToRollBack = Chain{SchemaStillFits, RevisionComplete, EnoughReady, EndpointsConverged}
+	// ToRollBack lets users' traffic move back. It is judged at the write itself, right after ToGoBack.
+	ToRollBack = Chain{RevisionComplete, EnoughReady, EndpointsConverged}
 	// ToScaleDown lets pods that served users go away.
 	ToScaleDown = Chain{NoRouteLeads, NoTraffic}
 )

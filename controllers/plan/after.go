@@ -323,10 +323,18 @@ func (m *machine) rollingBack() {
 	m.enter(v1alpha1.StepAborting, "%s", m.was.Rollout.Message)
 }
 
+// rollBackAllowed judges whether the previous revision may have the users back: it can still run, and it is up.
+func rollBackAllowed(s guard.Subject) guard.Verdict {
+	if v := guard.ToGoBack.Check(s); !v.OK {
+		return v
+	}
+	return guard.ToRollBack.Check(s)
+}
+
 // unfinishedRollback decides about a rollback that waits. When it has become impossible, or a person asks to look again while users are
 // still where they were, it stays with the active revision; when neither can serve and another is asked for, that one gets the other color.
 func (m *machine) unfinishedRollback(p, a *v1alpha1.RevisionStatus) {
-	v := guard.ToRollBack.Check(m.subject(p))
+	v := rollBackAllowed(m.subject(p))
 	again := m.policy.RetryToken != m.was.Rollout.RetryToken || !m.canGoBack()
 	switch {
 	case v.OK:

@@ -62,7 +62,7 @@ func (m *machine) mayLead(c v1alpha1.ComponentName, leader v1alpha1.RevisionStat
 		}
 		return guard.ToSwitching.Check(s)
 	case v1alpha1.StepRollingBack:
-		return guard.ToRollBack.Check(s)
+		return rollBackAllowed(s)
 	default:
 		s.Required = map[v1alpha1.ComponentName]int32{c: 1}
 		return guard.ToRepair.Check(s)
