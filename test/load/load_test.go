@@ -194,6 +194,10 @@ func TestEveryDroppedKeepAliveConnectionIsOneFailure(t *testing.T) {
 	if got := r.counted.Load(); got != int64(rep.Sent) {
 		t.Errorf("the service got %d requests, %d were sent: something was repeated", got, rep.Sent)
 	}
+	if last := slices.MaxFunc(rep.Failures, func(a, b Failure) int { return a.Time.Compare(b.Time) }); !rep.LastFailed.KeepAlive.Equal(last.Time) ||
+		!rep.LastFailed.Fresh.IsZero() || !rep.LastFailed.Any().Equal(last.Time) {
+		t.Errorf("the last failure was at %s, said to be %+v", last.Time, rep.LastFailed)
+	}
 	for _, f := range rep.Failures {
 		if f.Class != "keep_alive" || (f.Kind != "eof" && f.Kind != "reset") || f.Revision != "blue" {
 			t.Errorf("unexpected failure %+v", f)

@@ -71,6 +71,7 @@ type recorder struct {
 	latencies [2]histogram
 	all       histogram
 	revisions map[string]*[2]Span
+	lastFail  [2]time.Time
 }
 
 // lateAfter is the lag from which a request counts as sent late.
@@ -127,6 +128,9 @@ func (r *recorder) fail(o outcome) {
 	r.failed++
 	r.byKind[o.class.String()+" "+o.kind]++
 	r.second(o.end).Failed++
+	if o.end.After(r.lastFail[o.class]) {
+		r.lastFail[o.class] = o.end
+	}
 	if len(r.failures) < keptFailures {
 		r.failures = append(r.failures, Failure{
 			Time: o.end, Sent: o.sent, Kind: o.kind, Op: o.op.String(), Class: o.class.String(),

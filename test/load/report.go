@@ -21,10 +21,25 @@ type Report struct {
 	Dialed        uint64         `json:"dialed"`
 	IdleClosed    int            `json:"idle_closed"` // keep-alive connections that the server closed while they rested
 	LoginFailures int            `json:"login_failures"`
+	LastFailed    LastFailed     `json:"last_failed"`
 
 	Latency map[string]Latency         `json:"latency_ms"` // all, fresh, keep_alive
 	By      map[string]map[string]Span `json:"revisions"`  // revision → connection class → span
 	Series  []Second                   `json:"series"`
+}
+
+// LastFailed is when the last request of each connection class was known to have failed; zero when none had.
+type LastFailed struct {
+	Fresh     time.Time `json:"fresh,omitzero"`
+	KeepAlive time.Time `json:"keep_alive,omitzero"`
+}
+
+// Any is the later of both.
+func (l LastFailed) Any() time.Time {
+	if l.KeepAlive.After(l.Fresh) {
+		return l.KeepAlive
+	}
+	return l.Fresh
 }
 
 // minimumSent is the part of the due requests that must have been sent for a run to count.
@@ -72,7 +87,8 @@ func (r *recorder) report() *Report {
 			"all": r.all.latency(), Fresh.String(): r.latencies[Fresh].latency(),
 			KeepAlive.String(): r.latencies[KeepAlive].latency(),
 		},
-		By: map[string]map[string]Span{},
+		LastFailed: LastFailed{Fresh: r.lastFail[Fresh], KeepAlive: r.lastFail[KeepAlive]},
+		By:         map[string]map[string]Span{},
 	}
 	for rev, spans := range r.revisions {
 		out.By[rev] = map[string]Span{}

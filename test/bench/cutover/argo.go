@@ -144,14 +144,15 @@ func (a *argo) status(ctx context.Context) (status, error) {
 	return s, nil
 }
 
-func (a *argo) bring(ctx context.Context, r release) (string, error) {
+func (a *argo) bring(ctx context.Context, r release) (ending, error) {
 	if err := a.apply(ctx, r); err != nil {
-		return "", err
+		return ending{}, err
 	}
 	if r.fault == none {
-		return "Healthy", a.settle(ctx, r, 3*time.Minute)
+		return ending{outcome: "Healthy"}, a.settle(ctx, r, 3*time.Minute)
 	}
-	return a.judged(ctx)
+	said, err := a.judged(ctx)
+	return ending{outcome: said}, err
 }
 
 // settle waits until the Rollout is Healthy and no pod of another release is left.

@@ -38,6 +38,14 @@ const (
 
 var faults = []fault{neverReady, answers500, foundLate}
 
+func faultNames() string {
+	names := make([]string, 0, len(faults))
+	for _, f := range faults {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ",")
+}
+
 // versions of the images. The two bad ones are builds that are bad on purpose.
 var versions = map[fault]string{none: cutover.VersionOld, neverReady: "1.0.1", answers500: "1.0.2", foundLate: "1.0.2"}
 
@@ -54,10 +62,17 @@ type system interface {
 	// install makes a fresh installation that serves the good version.
 	install(ctx context.Context) error
 	// bring does what a user does to release r, and returns when nothing more is going to happen.
-	bring(ctx context.Context, r release) (outcome string, err error)
+	bring(ctx context.Context, r release) (ending, error)
 	// recover goes back to a good version after a bad one, and waits for it.
 	recover(ctx context.Context) error
 	remove(ctx context.Context) error
+}
+
+// ending is what a system has made of a release.
+type ending struct {
+	outcome string
+	// spent is when the check failed after which the system went back; zero where none did, or where the system does not tell.
+	spent time.Time
 }
 
 // bench is the state of a run.
@@ -136,15 +151,21 @@ func (b *bench) all(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	if b.settings.samples != "" {
+		var err error
+		if b.samples, err = readSamples(b.settings.samples, b.settings.rate); err != nil {
+			return err
+		}
+	}
 	for range b.settings.cutovers {
 		if err := b.round(ctx, none); err != nil {
 			return err
 		}
 	}
-	if !b.settings.bad {
-		return nil
-	}
 	for _, f := range faults {
+		if !slices.Contains(strings.Split(b.settings.bad, ","), string(f)) {
+			continue
+		}
 		if err := b.round(ctx, f); err != nil {
 			return err
 		}
@@ -160,9 +181,11 @@ func (b *bench) round(ctx context.Context, f fault) error {
 		if err != nil {
 			return fmt.Errorf("%s, release %s %s: %w", s.name(), r.name, f, err)
 		}
-		b.say("%-13s %-22s %d sent, %d failed, first new %.2f s, last old %.0f / %.0f ms, %d writes: %s", s.name(), f,
-			got.Requests, got.Failed, got.FirstNew, got.LastOld, got.LastOldKeepAlive, got.Writes, got.Outcome)
-		b.samples = append(b.samples, got)
+		b.say("%-13s %-22s %d sent, %d failed %v, first new %.2f s, endpoints %.0f ms, last old %.0f / %.0f ms, %d writes, p99 %.0f ms: %s", s.name(), f,
+			got.Requests, got.Failed, got.Kinds, got.FirstNew, got.Endpoints, got.LastOld, got.LastOldKeepAlive, got.Writes, got.P99, got.Outcome)
+		if err := b.keep(got); err != nil {
+			return err
+		}
 		if f != none {
 			if err := s.recover(ctx); err != nil {
 				return fmt.Errorf("%s, going back: %w", s.name(), err)

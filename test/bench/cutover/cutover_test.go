@@ -12,6 +12,7 @@ import (
 func TestSeenTellsOldFromNew(t *testing.T) {
 	applied := time.Now()
 	switched := applied.Add(3 * time.Second)
+	moves := route{moved: []time.Time{switched}, converged: switched.Add(20 * time.Millisecond)}
 	span := func(first, last time.Duration) load.Span {
 		return load.Span{Answers: 1, First: applied.Add(first), Last: applied.Add(last)}
 	}
@@ -20,13 +21,13 @@ func TestSeenTellsOldFromNew(t *testing.T) {
 		"b": {"fresh": span(3250*time.Millisecond, 40*time.Second)},
 	}}
 	var s sample
-	s.seen(rep, map[string]int{"a": 9}, applied, switched)
-	if s.FirstNew != 3.25 || s.LastOld != 500 || s.LastOldKeepAlive != 34000 || s.Mixed != .25 {
+	s.seen(rep, map[string]int{"a": 9}, applied, moves)
+	if s.FirstNew != 3.25 || s.Endpoints != 20 || s.LastOld != 500 || s.LastOldKeepAlive != 34000 || s.Mixed != .25 {
 		t.Errorf("seen %+v", s)
 	}
 	s = sample{}
 	delete(rep.By, "b")
-	if s.seen(rep, map[string]int{"a": 9}, applied, time.Time{}); s.FirstNew != 0 || s.LastOldKeepAlive != 0 {
+	if s.seen(rep, map[string]int{"a": 9}, applied, route{}); s.FirstNew != 0 || s.LastOldKeepAlive != 0 {
 		t.Errorf("a release that never served was seen: %+v", s)
 	}
 }

@@ -55,10 +55,10 @@ func (e *englog) checks(f fault) []any {
 }
 
 // bring changes the version, and the token that makes a revision of its own of the same version.
-func (e *englog) bring(ctx context.Context, r release) (string, error) {
+func (e *englog) bring(ctx context.Context, r release) (ending, error) {
 	before, err := e.get(ctx)
 	if err != nil {
-		return "", err
+		return ending{}, err
 	}
 	spec := map[string]any{"version": r.version, "restartToken": r.name}
 	if r.fault != none {
@@ -66,7 +66,7 @@ func (e *englog) bring(ctx context.Context, r release) (string, error) {
 	}
 	generation, err := e.patch(ctx, spec)
 	if err != nil {
-		return "", err
+		return ending{}, err
 	}
 	var now *v1alpha1.EngLogInstance
 	err = until(ctx, 4*time.Minute, "the rollout to end", func(ctx context.Context) (bool, error) {
@@ -76,9 +76,20 @@ func (e *englog) bring(ctx context.Context, r release) (string, error) {
 		return over(before, now, generation), fmt.Errorf("step %s", step(now))
 	})
 	if err != nil {
-		return "", err
+		return ending{}, err
 	}
-	return e.outcome(now, r)
+	said, err := e.outcome(now, r)
+	return ending{said, wentBack(now.Status.Rollout)}, err
+}
+
+// wentBack is when the operator decided to go back: in the round that a failed check has woken it for.
+func wentBack(r *v1alpha1.RolloutStatus) time.Time {
+	for _, s := range r.Steps {
+		if s.Step == v1alpha1.StepRollingBack {
+			return s.At.Time
+		}
+	}
+	return time.Time{}
 }
 
 // outcome fails where a good release was refused: the bench would compare something else.

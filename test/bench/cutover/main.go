@@ -36,8 +36,10 @@ func main() {
 type settings struct {
 	cutovers int
 	rate     int
-	bad      bool
+	requests int
+	bad      string
 	systems  string
+	samples  string
 }
 
 func parse(args []string) (settings, error) {
@@ -45,15 +47,24 @@ func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("bench-cutover", flag.ContinueOnError)
 	flags.IntVar(&s.cutovers, "cutovers", number("CUTOVERS", 5), "cutovers of each system (CUTOVERS); 1 is the short mode")
 	flags.IntVar(&s.rate, "rate", number("RATE", 0), "requests per second (RATE); 0 = 1000, or the most that the machine holds")
-	flags.BoolVar(&s.bad, "bad", number("BAD", 1) != 0, "bring bad versions too (BAD=0 leaves them out)")
+	flags.IntVar(&s.requests, "requests", number("REQUESTS", 60_000), "a good release of this operator is under load until so many were sent (REQUESTS)")
+	flags.StringVar(&s.bad, "bad", text("BAD", faultNames()), "bad releases to bring too, comma-separated (BAD; none leaves them out)")
+	flags.StringVar(&s.samples, "samples", os.Getenv("SAMPLES"), "a file that keeps what was measured, and whose earlier runs count too (SAMPLES)")
 	flags.StringVar(&s.systems, "systems", "englog,"+argoName+","+scriptName, "which systems, comma-separated; englog is always there")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if s.cutovers < 1 || s.rate < 0 {
-		return s, fmt.Errorf("cutovers: %d, rate: %d; give at least 1 cutover and a rate of 0 or more", s.cutovers, s.rate)
+	if s.cutovers < 0 || s.rate < 0 || s.requests < 0 {
+		return s, fmt.Errorf("cutovers: %d, rate: %d, requests: %d; give 0 or more", s.cutovers, s.rate, s.requests)
 	}
 	return s, nil
+}
+
+func text(name, def string) string {
+	if s, set := os.LookupEnv(name); set {
+		return s
+	}
+	return def
 }
 
 // number reads a variable; what is no number is taken as absent.

@@ -2,51 +2,53 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/garnizeh/englog-operator/hack/demo/cutover"
 	"github.com/garnizeh/englog-operator/test/load"
 )
 
 // sample is one release of one system, as the clients saw it.
 type sample struct {
-	System   string
-	Fault    fault
-	Outcome  string
-	Requests int
-	Failed   int
-	Kinds    map[string]int
-	// FirstNew is in seconds after the applied spec; the last old answers are in milliseconds after the switch write.
-	FirstNew         float64
-	LastOld          float64
-	LastOldKeepAlive float64
-	Mixed            float64 // seconds in which fresh connections met both
-	Writes           int
-	P99              float64
+	Rate     int            `json:"rate"`
+	System   string         `json:"system"`
+	Fault    fault          `json:"fault,omitempty"`
+	Outcome  string         `json:"outcome"`
+	Requests int            `json:"requests"`
+	Failed   int            `json:"failed"`
+	Kinds    map[string]int `json:"failed_by_kind,omitempty"`
+	// FirstNew is in seconds after the applied spec; Endpoints and the last old answers are in milliseconds after the switch write.
+	FirstNew         float64 `json:"first_new_s"`
+	Endpoints        float64 `json:"endpoints_ms"`
+	LastOld          float64 `json:"last_old_ms"`
+	LastOldKeepAlive float64 `json:"last_old_keepalive_ms"`
+	Mixed            float64 `json:"mixed_s"` // seconds in which fresh connections met both
+	Writes           int     `json:"writes"`
+	P99              float64 `json:"p99_ms"`
+	// Of a bad release that users reached: milliseconds to the last failure, from the write that took them back and from the check that
+	// decided it; zero where there was none.
+	BackToLastBad  float64 `json:"back_to_last_bad_ms,omitempty"`
+	CheckToLastBad float64 `json:"check_to_last_bad_ms,omitempty"`
 }
 
-// settled is how long the load runs before the release and after its end. A bad one is watched longer: connections that
-// were opened while it served stay with it.
+// settled is how long the load runs before the release and after its end. One that users have reached and left is watched for longer:
+// connections that were opened while it served stay with it, for 30 s at the most.
 const (
-	settled    = 3 * time.Second
-	settledBad = 10 * time.Second
+	settled     = 3 * time.Second
+	settledBad  = 10 * time.Second
+	settledLate = 35 * time.Second
 )
 
 func (b *bench) measure(ctx context.Context, s system, r release) (sample, error) {
-	out := sample{System: s.name(), Fault: r.fault}
+	out := sample{Rate: b.settings.rate, System: s.name(), Fault: r.fault}
 	cfg, err := b.loadConfig(ctx, s)
 	if err != nil {
 		return out, err
 	}
 	watched, stop := context.WithCancel(ctx)
 	defer stop()
-	switches, err := b.watchSwitch(watched, s.service())
+	moves, err := b.watchRoute(watched, s.service())
 	if err != nil {
 		return out, err
 	}
@@ -54,41 +56,56 @@ func (b *bench) measure(ctx context.Context, s system, r release) (sample, error
 	if err != nil {
 		return out, err
 	}
-	applied, old, err := b.underLoad(ctx, s, r, run, &out)
+	applied, old, end, err := b.underLoad(ctx, s, r, run)
 	run.Stop()
 	if err != nil {
-		return out, err
+		return out, errors.Join(err, run.Report().Void())
 	}
 	stop()
 	rep := run.Report()
 	if err := rep.Void(); err != nil {
 		return out, err
 	}
-	out.Requests, out.Failed, out.Kinds, out.P99 = rep.Sent, rep.Failed, rep.FailedByKind, rep.Latency["all"].P99
-	out.seen(rep, old, applied, <-switches)
+	out.Outcome, out.Requests, out.Failed, out.Kinds, out.P99 = end.outcome, rep.Sent, rep.Failed, rep.FailedByKind, rep.Latency["all"].P99
+	route := <-moves
+	out.seen(rep, old, applied, route)
+	out.left(rep, route, end.spent)
 	out.Writes, err = countWrites(b.audit, applied, time.Now(), s.actor)
 	return out, err
 }
 
-// underLoad brings the release and returns when it was applied and which revisions answered before.
-func (b *bench) underLoad(ctx context.Context, s system, r release, run *load.Run, out *sample) (time.Time, map[string]int, error) {
+// underLoad brings the release and returns when it was applied, which revisions answered before, and what became of it.
+func (b *bench) underLoad(ctx context.Context, s system, r release, run *load.Run) (applied time.Time, old map[string]int, end ending, err error) {
 	if err := pause(ctx, settled); err != nil {
-		return time.Time{}, nil, err
+		return time.Time{}, nil, end, err
 	}
-	old := run.Tick().Revisions
-	applied := time.Now()
-	var err error
-	if out.Outcome, err = s.bring(ctx, r); err != nil {
-		return applied, old, err
+	old = run.Tick().Revisions
+	applied = time.Now()
+	if end, err = s.bring(ctx, r); err != nil {
+		return applied, old, end, err
 	}
-	if r.fault != none {
-		return applied, old, pause(ctx, settledBad)
+	return applied, old, end, b.settle(ctx, s, r, run)
+}
+
+// settle lets the load go on for a while; for a good release of this operator until enough requests were sent to it.
+func (b *bench) settle(ctx context.Context, s system, r release, run *load.Run) error {
+	after := map[fault]time.Duration{none: settled, foundLate: settledLate}[r.fault]
+	if after == 0 {
+		after = settledBad
 	}
-	return applied, old, pause(ctx, settled)
+	if err := pause(ctx, after); err != nil {
+		return err
+	}
+	for s == b.systems[0] && r.fault == none && run.Tick().Sent < b.settings.requests {
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // seen fills in what the answers tell.
-func (o *sample) seen(rep *load.Report, old map[string]int, applied, switched time.Time) {
+func (o *sample) seen(rep *load.Report, old map[string]int, applied time.Time, route route) {
 	var firstNew, firstNewFresh, lastOld, lastOldKeepAlive time.Time
 	for revision, spans := range rep.By {
 		if _, was := old[revision]; was {
@@ -104,10 +121,30 @@ func (o *sample) seen(rep *load.Report, old map[string]int, applied, switched ti
 	}
 	o.FirstNew = round(firstNew.Sub(applied).Seconds())
 	o.Mixed = round(max(0, lastOld.Sub(firstNewFresh).Seconds()))
-	if !switched.IsZero() {
-		o.LastOld = math.Max(0, math.Round(float64(lastOld.Sub(switched).Milliseconds())))
-		o.LastOldKeepAlive = math.Max(0, math.Round(float64(lastOldKeepAlive.Sub(switched).Milliseconds())))
+	if len(route.moved) > 0 {
+		o.LastOld = sinceMs(lastOld, route.moved[0])
+		o.LastOldKeepAlive = sinceMs(lastOldKeepAlive, route.moved[0])
+		o.Endpoints = sinceMs(route.converged, route.moved[0])
 	}
+}
+
+// left fills in how a bad release was left, where users had reached it.
+func (o *sample) left(rep *load.Report, route route, spent time.Time) {
+	if o.Fault == none || len(route.moved) < 2 {
+		return
+	}
+	o.BackToLastBad = sinceMs(rep.LastFailed.Any(), route.moved[1])
+	if !spent.IsZero() {
+		o.CheckToLastBad = sinceMs(rep.LastFailed.Any(), spent)
+	}
+}
+
+// sinceMs is never negative: an answer that arrives while the switch is written is no late one.
+func sinceMs(t, from time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return math.Max(0, math.Round(t.Sub(from).Seconds()*1000))
 }
 
 func latest(a, b time.Time) time.Time {
@@ -125,35 +162,3 @@ func earliest(a, b time.Time) time.Time {
 }
 
 func round(f float64) float64 { return math.Round(f*100) / 100 }
-
-// watchSwitch watches a Service. When ctx ends, the channel gives the moment its selector was first seen changed, or the
-// zero time. Every system is timed by the same watch.
-func (b *bench) watchSwitch(ctx context.Context, name string) (<-chan time.Time, error) {
-	w, err := b.Watch(ctx, &corev1.ServiceList{}, client.InNamespace(cutover.Namespace),
-		client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", name)})
-	if err != nil {
-		return nil, fmt.Errorf("watching Service %s: %w", name, err)
-	}
-	out := make(chan time.Time, 1)
-	go func() {
-		<-ctx.Done()
-		w.Stop()
-	}()
-	go func() {
-		var at time.Time
-		selector := ""
-		for event := range w.ResultChan() {
-			svc, ok := event.Object.(*corev1.Service)
-			if !ok {
-				continue
-			}
-			now := fmt.Sprint(svc.Spec.Selector)
-			if selector != "" && now != selector && at.IsZero() {
-				at = time.Now()
-			}
-			selector = now
-		}
-		out <- at
-	}()
-	return out, nil
-}

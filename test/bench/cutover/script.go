@@ -69,34 +69,34 @@ func (s *script) deploy(ctx context.Context, r release) error {
 	})
 }
 
-func (s *script) bring(ctx context.Context, r release) (string, error) {
+func (s *script) bring(ctx context.Context, r release) (ending, error) {
 	if err := s.deploy(ctx, r); err != nil {
-		return "", err
+		return ending{}, err
 	}
 	if err := s.rolloutStatus(ctx, r); err != nil {
-		return "exit 1 at rollout status; the bad Deployment stays", nil //nolint:nilerr // how the script ends is what is measured
+		return ending{outcome: "exit 1 at rollout status; the bad Deployment stays"}, nil //nolint:nilerr // how the script ends is what is measured
 	}
 	if err := s.podsHealthy(ctx, r); err != nil {
-		return "exit 1 at the health check: " + err.Error(), nil //nolint:nilerr // how the script ends is what is measured
+		return ending{outcome: "exit 1 at the health check: " + err.Error()}, nil //nolint:nilerr // how the script ends is what is measured
 	}
 	old := s.live
 	if err := s.patchService(ctx, r.name); err != nil {
-		return "", err
+		return ending{}, err
 	}
 	if err := pause(ctx, 30*time.Second); err != nil {
-		return "", err
+		return ending{}, err
 	}
 	address, err := s.clusterIP(ctx, s.service())
 	if err != nil {
-		return "", err
+		return ending{}, err
 	}
 	if err := healthy(ctx, address); err != nil {
-		return "exit 1 at the final health check: " + err.Error(), nil //nolint:nilerr // how the script ends is what is measured
+		return ending{outcome: "exit 1 at the final health check: " + err.Error()}, nil //nolint:nilerr // how the script ends is what is measured
 	}
 	if err := s.drop(ctx, old); err != nil {
-		return "", err
+		return ending{}, err
 	}
-	return "exit 0", until(ctx, 2*time.Minute, "the old pods to be gone", func(ctx context.Context) (bool, error) {
+	return ending{outcome: "exit 0"}, until(ctx, 2*time.Minute, "the old pods to be gone", func(ctx context.Context) (bool, error) {
 		return s.podsAre(ctx, scriptName, r.name)
 	})
 }
