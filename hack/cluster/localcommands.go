@@ -34,6 +34,7 @@ func localCommands() []command {
 		{"kubectl", "[ARGUMENT...]", "run the cluster's kubectl as administrator", kubectl},
 		{"forward", "TARGET HOSTPORT", "what expose runs in the background", forward},
 		{addons.TargetsCommand, "", "what up --with prometheus runs in the background", scrapeTargets},
+		{addons.ExternalCommand, "", "what up --with external runs in the background", externalMetrics},
 	}
 }
 
@@ -190,27 +191,29 @@ func status(ctx context.Context, _ []string) error {
 	for _, port := range c.Exposed() {
 		fmt.Printf("%-26s ok\n", fmt.Sprintf("127.0.0.1:%d", port))
 	}
-	sick += addonStatus(c)
+	sick += addonStatus(ctx, c)
 	if sick > 0 {
 		return fmt.Errorf("%d parts are not healthy; go run ./hack/cluster up repairs them", sick)
 	}
 	return nil
 }
 
-// addonStatus prints whether the addons' programs are alive, and counts those that are not.
-func addonStatus(c *local.Cluster) int {
+// addonStatus prints whether the addons' programs are healthy, and counts those that are not.
+func addonStatus(ctx context.Context, c *local.Cluster) int {
 	names, _ := c.Addons()
 	wanted, _ := addons.Parse(strings.Join(names, ","))
-	dead := 0
+	sick := 0
 	for _, a := range wanted {
-		state := "ok"
-		if !c.Running(a.Program) {
-			dead++
-			state = "FAILED: not running"
+		for _, p := range a.Programs {
+			state := "ok"
+			if err := c.CheckProgram(ctx, p); err != nil {
+				sick++
+				state = "FAILED: " + err.Error()
+			}
+			fmt.Printf("%-26s %s\n", p.Name, state)
 		}
-		fmt.Printf("%-26s %s\n", a.Program, state)
 	}
-	return dead
+	return sick
 }
 
 func printKubeconfig(context.Context, []string) error {
@@ -299,6 +302,10 @@ func forward(ctx context.Context, args []string) error {
 
 func scrapeTargets(ctx context.Context, _ []string) error {
 	return addons.ServeTargets(ctx, local.New(local.StateDir(), local.Parts{}))
+}
+
+func externalMetrics(ctx context.Context, _ []string) error {
+	return addons.ServeExternal(ctx, local.New(local.StateDir(), local.Parts{}))
 }
 
 // exposition needs no built parts and no checkout: the forwarder runs on when the checkout is gone.

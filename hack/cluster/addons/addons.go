@@ -21,15 +21,15 @@ import (
 // Addon is one thing that can be added.
 type Addon struct {
 	Name     string
-	Program  string           // name of the program in the cluster's table
+	Programs []local.Program  // what runs, without its commands: they depend on the cluster
 	Says     string           // for the person who started it: where it is
 	Parts    []parts.Part     // what to build
 	Packages []debian.Package // what to install
-	start    func(ctx context.Context, c *local.Cluster, dirs []string) error
+	start    func(ctx context.Context, c *local.Cluster, a Addon, dirs []string) error
 }
 
 // All are the addons, in the order in which they start.
-var All = []Addon{metrics, prometheus}
+var All = []Addon{metrics, prometheus, external}
 
 // Names are those of All.
 func Names() []string {
@@ -79,7 +79,18 @@ func (a Addon) add(ctx context.Context, c *local.Cluster, store parts.Store) err
 		}
 		dirs = append(dirs, dir)
 	}
-	return a.start(ctx, c, dirs)
+	return a.start(ctx, c, a, dirs)
+}
+
+// program is one of the addon's programs with the command that runs it.
+func (a Addon) program(name string, command ...string) local.Program {
+	for _, p := range a.Programs {
+		if p.Name == name {
+			p.Command = command
+			return p
+		}
+	}
+	return local.Program{Name: name, Command: command} // without a health to wait for it never starts, and says so
 }
 
 //go:embed files

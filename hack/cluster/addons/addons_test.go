@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestFilesRender(t *testing.T) {
-	for name, want := range map[string]string{"metrics-server.yaml": local.NodeIP, "prometheus.yaml": targetsAddress} {
+	for name, want := range map[string]string{"metrics-server.yaml": local.NodeIP, "external-metrics.yaml": local.NodeIP, "prometheus.yaml": targetsAddress} {
 		text, err := render(name)
 		if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "{{") {
 			t.Errorf("%s: %v\n%s", name, err, text)

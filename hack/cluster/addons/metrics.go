@@ -9,8 +9,9 @@ import (
 )
 
 var metrics = Addon{
-	Name: "metrics", Program: "metrics-server",
-	Says: "metrics-server: kubectl top, and autoscaling on real processor time (first values after some 20 s)",
+	Name:     "metrics",
+	Programs: []local.Program{{Name: "metrics-server", Health: "https://" + local.NodeIP + ":4443/livez"}},
+	Says:     "metrics-server: kubectl top, and autoscaling on real processor time (first values after some 20 s)",
 	Parts: []parts.Part{{
 		Name: "metrics-server",
 		Dir:  "hack/cluster/addons/metrics-server",
@@ -24,23 +25,18 @@ var metrics = Addon{
 
 // startMetrics runs metrics-server beside the API server, which finds it by a Service without a selector. The kubelet's
 // certificate is its own: hence the insecure flag.
-func startMetrics(ctx context.Context, c *local.Cluster, dirs []string) error {
+func startMetrics(ctx context.Context, c *local.Cluster, a Addon, dirs []string) error {
 	dir, err := c.Dir("metrics-server")
 	if err != nil {
 		return err
 	}
 	config := c.Kubeconfig()
-	err = c.Run(ctx, local.Program{
-		Name: "metrics-server",
-		Command: []string{
-			filepath.Join(dirs[0], "metrics-server"),
-			"--kubeconfig=" + config, "--authentication-kubeconfig=" + config, "--authorization-kubeconfig=" + config,
-			"--bind-address=" + local.NodeIP, "--secure-port=4443", "--cert-dir=" + dir,
-			"--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP",
-			"--metric-resolution=10s", "--kubelet-request-timeout=5s",
-		},
-		Health: "https://" + local.NodeIP + ":4443/livez",
-	})
+	err = c.Run(ctx, a.program("metrics-server",
+		filepath.Join(dirs[0], "metrics-server"),
+		"--kubeconfig="+config, "--authentication-kubeconfig="+config, "--authorization-kubeconfig="+config,
+		"--bind-address="+local.NodeIP, "--secure-port=4443", "--cert-dir="+dir,
+		"--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP",
+		"--metric-resolution=10s", "--kubelet-request-timeout=5s"))
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,17 @@ import (
 const PrometheusURL = "http://" + local.NodeIP + ":9090"
 
 var prometheus = Addon{
-	Name:     "prometheus",
-	Program:  "prometheus",
+	Name: "prometheus",
+	Programs: []local.Program{
+		{Name: TargetsCommand, Health: "http://" + targetsAddress + "/"},
+		{Name: "prometheus", Health: PrometheusURL + "/-/ready"},
+	},
 	Says:     "Prometheus: " + PrometheusURL + " (the operator's --prometheus-url), reads the admin port of each EngLog pod",
 	Packages: []debian.Package{{Name: "prometheus", Provides: []string{"prometheus"}}},
 	start:    startPrometheus,
 }
 
-func startPrometheus(ctx context.Context, c *local.Cluster, _ []string) error {
+func startPrometheus(ctx context.Context, c *local.Cluster, a Addon, _ []string) error {
 	dir, err := c.Dir("prometheus")
 	if err != nil {
 		return err
@@ -29,24 +32,17 @@ func startPrometheus(ctx context.Context, c *local.Cluster, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := place(dir, "prometheus-rules.yaml"); err != nil {
+		return err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	err = c.Run(ctx, local.Program{
-		Name:    "scrape-targets",
-		Command: []string{"env", local.StateVariable + "=" + c.State, self, TargetsCommand},
-		Health:  "http://" + targetsAddress + "/",
-	})
-	if err != nil {
+	if err := c.Run(ctx, a.program(TargetsCommand, "env", local.StateVariable+"="+c.State, self, TargetsCommand)); err != nil {
 		return err
 	}
-	return c.Run(ctx, local.Program{
-		Name: "prometheus",
-		Command: []string{
-			"prometheus", "--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"),
-			"--storage.tsdb.retention.time=2h", "--web.listen-address=" + local.NodeIP + ":9090", "--log.level=warn",
-		},
-		Health: PrometheusURL + "/-/ready",
-	})
+	return c.Run(ctx, a.program("prometheus",
+		"prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--storage.tsdb.retention.time=2h", "--web.listen-address="+local.NodeIP+":9090", "--log.level=warn"))
 }

@@ -20,17 +20,22 @@ type Program struct {
 }
 
 // Run starts a program, or finds it healthy.
-func (c *Cluster) Run(ctx context.Context, p Program) error {
-	return c.ensure(ctx, unit{
+func (c *Cluster) Run(ctx context.Context, p Program) error { return c.ensure(ctx, p.unit()) }
+
+// CheckProgram says whether a program that Run started is alive and of use.
+func (c *Cluster) CheckProgram(ctx context.Context, p Program) error { return c.check(ctx, p.unit()) }
+
+func (p Program) unit() unit {
+	return unit{
 		spec:    process.Spec{Name: p.Name, Command: p.Command, Namespace: NamespacePath},
 		healthy: healthy(p.Health),
 		within:  time.Minute,
 		stop:    syscall.SIGTERM,
-	})
+	}
 }
 
-// Running says whether a program that Run started is alive.
-func (c *Cluster) Running(name string) bool { return c.table.PID(name) != 0 }
+// Authority is the file with the certificate that has signed those of the cluster's components.
+func (c *Cluster) Authority() string { return c.pki("ca.crt") }
 
 // Await waits until an object of the API server has a condition.
 func (c *Cluster) Await(ctx context.Context, path, condition string) error {

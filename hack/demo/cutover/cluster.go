@@ -33,12 +33,12 @@ type Cluster struct {
 }
 
 // clusterUp starts the cluster, or finds it running. The tool's own progress goes to standard error.
-func clusterUp(ctx context.Context, root, bin string) (*Cluster, error) {
+func clusterUp(ctx context.Context, root, bin, with string) (*Cluster, error) {
 	c := &Cluster{root: root, tool: filepath.Join(bin, "cluster")}
 	if err := c.run(ctx, "go", "build", "-o", c.tool, "./hack/cluster"); err != nil {
 		return nil, err
 	}
-	if err := c.run(ctx, c.tool, "up"); err != nil {
+	if err := c.run(ctx, c.tool, "up", "--with="+with); err != nil {
 		return nil, fmt.Errorf("starting the local cluster: %w", err)
 	}
 	if err := c.connect(ctx); err != nil {
@@ -76,8 +76,8 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 	return client.NewWithWatch(config, client.Options{Scheme: scheme})
 }
 
-// sources are the addresses that load is sent from.
-func sources() []netip.Addr {
+// Sources are the addresses that load is sent from.
+func Sources() []netip.Addr {
 	var out []netip.Addr
 	for _, s := range local.LoadAddresses() {
 		out = append(out, netip.MustParseAddr(s))

@@ -35,6 +35,9 @@ func newInstance(o Options) (*v1alpha1.EngLogInstance, error) {
 	confirm := int32(o.ConfirmSeconds)
 	i.Spec.Rollout.ConfirmSeconds = &confirm
 	i.Spec.Rollout.RetentionSeconds = int32(o.RetentionSeconds)
+	if o.Spec != nil {
+		o.Spec(&i.Spec)
+	}
 	return &i, nil
 }
 

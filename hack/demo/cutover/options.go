@@ -27,6 +27,10 @@ type Options struct {
 	Seed             uint64        // of the load
 	// KillOperatorAt kills the operator's process (SIGKILL) once, when the rollout is first seen in this step.
 	KillOperatorAt v1alpha1.Step
+	// With are addons of the cluster, comma-separated, as `hack/cluster up --with` takes them.
+	With string
+	// Spec, if any, changes the sample's spec before it is applied.
+	Spec func(*v1alpha1.EngLogInstanceSpec)
 	// OperatorTags are build tags of the operator; none for the one that ships.
 	OperatorTags string
 	// OperatorManifest, if any, changes the manifest of config/default before it is applied.

@@ -36,3 +36,8 @@ func (c *Cluster) OperatorAvailable(ctx context.Context) (bool, string, error) {
 
 // Repair starts programs of the cluster again that have died.
 func (c *Cluster) Repair(ctx context.Context) error { return c.run(ctx, c.tool, "up") }
+
+// Tool runs a command of hack/cluster and returns what it printed.
+func (c *Cluster) Tool(ctx context.Context, args ...string) (string, error) {
+	return c.output(ctx, c.tool, args...)
+}

@@ -42,7 +42,7 @@ func Raise(ctx context.Context, o Options, show Show) (*Stage, error) {
 		return nil, err
 	}
 	err = s.phase("Local Kubernetes cluster", func() (err error) {
-		s.Cluster, err = clusterUp(ctx, o.Root, bin)
+		s.Cluster, err = clusterUp(ctx, o.Root, bin, o.With)
 		return err
 	})
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *Stage) Journey(ctx context.Context) (*load.Journey, error) {
 func (s *Stage) loadConfig(ctx context.Context) (load.Config, error) {
 	address, err := s.ServiceAddress(ctx, "api")
 	return load.Config{
-		Address: address, Host: Name + "-api." + Namespace, Rate: s.options.Rate, Sources: sources(), Seed: s.options.Seed,
+		Address: address, Host: Name + "-api." + Namespace, Rate: s.options.Rate, Sources: Sources(), Seed: s.options.Seed,
 		Users: max(50, s.options.Rate/4),
 	}, err
 }
