@@ -334,24 +334,31 @@ func rollBackAllowed(s guard.Subject) guard.Verdict {
 // unfinishedRollback decides about a rollback that waits. When it has become impossible, or a person asks to look again while users are
 // still where they were, it stays with the active revision; when neither can serve and another is asked for, that one gets the other color.
 func (m *machine) unfinishedRollback(p, a *v1alpha1.RevisionStatus) {
-	v := rollBackAllowed(m.subject(p))
-	again := m.policy.RetryToken != m.was.Rollout.RetryToken || !m.canGoBack()
+	v, impossible := rollBackAllowed(m.subject(p)), !m.canGoBack()
+	retry := m.policy.RetryToken != m.was.Rollout.RetryToken
 	switch {
-	case v.OK:
-	case m.led(a) && again:
-		if m.next.Rollout.SwitchedAt == nil {
-			m.next.Rollout.SwitchedAt = m.stamp()
-		}
-		step := v1alpha1.StepConfirming
-		if m.was.Rollout.VerifiedAt != nil {
-			step = v1alpha1.StepHandover // its workers may have started
-		}
-		m.checkAgain(step)
+	case v.OK: // the routes are moved in this round
+	case m.led(a) && (impossible || retry):
+		m.stay()
+	case impossible && rollBackAllowed(m.subject(a)).OK:
+		m.hold(v) // until what has moved is led back, which this round does
 	case m.superseded() && m.w.Target.Revision != p.Revision && !m.anyLed(p):
 		m.makeWay(v.Reason, "neither color can serve: "+v.Message)
 	default:
 		m.stall("RollbackWaits", "traffic stays where it is until the previous revision can take it: %s", v.Message)
 	}
+}
+
+// stay takes a rollback back, and looks at the active revision again.
+func (m *machine) stay() {
+	if m.next.Rollout.SwitchedAt == nil {
+		m.next.Rollout.SwitchedAt = m.stamp()
+	}
+	step := v1alpha1.StepConfirming
+	if m.was.Rollout.VerifiedAt != nil {
+		step = v1alpha1.StepHandover // its workers may have started
+	}
+	m.checkAgain(step)
 }
 
 // canGoBack is false where there is no previous revision, or one that the schema has left behind.

@@ -103,11 +103,11 @@ func (m *machine) mustWaitFor(color v1alpha1.Color) bool {
 	if !m.policy.ForbidOverlap || len(m.w.Workloads[world.Slot{Component: v1alpha1.Worker, Color: color}].Pods) == 0 {
 		return false
 	}
-	limit := m.was.Rollout.StepEnteredAt.Add(m.policy.WorkerDrain)
-	if !m.now.Before(limit) {
+	entered := m.was.Rollout.StepEnteredAt
+	if entered == nil || !m.now.Before(entered.Add(m.policy.WorkerDrain)) {
 		return false
 	}
-	m.wake(limit)
+	m.wake(entered.Add(m.policy.WorkerDrain))
 	return true
 }
 

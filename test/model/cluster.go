@@ -97,8 +97,9 @@ type deployment struct {
 	world.Workload
 	// load is how many pods its autoscaler finds right.
 	load int32
-	// made counts its pods.
-	made int
+	// made counts the pods of the revision that it was made for.
+	made    int
+	madeFor string
 }
 
 // service is one simulated Service: who it selects, and what its EndpointSlices list, which comes later.

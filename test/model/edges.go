@@ -396,7 +396,7 @@ func waits(c *Cluster, step v1alpha1.Step) bool {
 	spec := c.spec()
 	switch step {
 	case v1alpha1.StepPreparing:
-		return len(c.missing) > 0 || len(c.conflicts) > 0 || len(c.stores) > 0
+		return len(c.missing) > 0 || len(c.conflicts) > 0 || len(c.stores) > 0 || ill(c)
 	case v1alpha1.StepAwaitingPromotion:
 		p := spec.Rollout.Promotion
 		return p != nil && p.Mode == v1alpha1.PromotionManual || ill(c)

@@ -268,7 +268,7 @@ func scaled(c *Cluster, seen *world.World, s plan.Scale, before Before) error {
 	if err := ledTo(c, s.Slot, before, "scaled to zero"); err != nil {
 		return err
 	}
-	return neededBy(c, seen, s.Slot, before.Workload.Revision)
+	return neededBy(c, seen, s.Slot, before)
 }
 
 // ledTo checks that users are not led to a slot, neither by a route nor by what is listed behind it. A leader that is overtaken cannot know of
@@ -289,7 +289,8 @@ func ledTo(c *Cluster, slot world.Slot, before Before, what string) error {
 }
 
 // neededBy checks that a slot which is taken down has no role that needs it.
-func neededBy(c *Cluster, seen *world.World, slot world.Slot, revision string) error {
+func neededBy(c *Cluster, seen *world.World, slot world.Slot, before Before) error {
+	revision := before.Workload.Revision
 	status, step := &seen.Instance.Status, stepOf(&seen.Instance.Status)
 	disabled := slot.Component == v1alpha1.Frontend && len(routedIn(&seen.Spec)) == 1
 	if a := status.Active; a != nil && a.Color == slot.Color && a.Revision == revision && !disabled {
@@ -305,7 +306,7 @@ func neededBy(c *Cluster, seen *world.World, slot world.Slot, revision string) e
 		return broken("I2", "%s of the previous color was scaled to zero in %s", slot.Component, step)
 	}
 	frontend := &c.deployments[index(world.Slot{Component: v1alpha1.Frontend, Color: slot.Color})]
-	if slot.Component == v1alpha1.API && ready(frontend, revision) > 0 {
+	if slot.Component == v1alpha1.API && ready(frontend, revision) > 0 && before.Author == leader {
 		return broken("I2", "the API in %s was taken from under its frontend", slot.Color)
 	}
 	return nil

@@ -167,9 +167,12 @@ func (c *Cluster) replace(i int, pods []world.Pod, most int) ([]world.Pod, bool)
 
 func (c *Cluster) newPod(i int) world.Pod {
 	d, n := &c.deployments[i], c.next()
+	if d.madeFor != d.Revision {
+		d.made, d.madeFor = 0, d.Revision
+	}
 	d.made++
 	p := world.Pod{Name: slotNames[i] + "-" + n, IP: "10.0.0." + n, Revision: d.Revision, ReadySince: c.Now, ImageID: d.Revision}
-	if kind := c.Characters[d.Revision]; kind == TwoImages && d.made%2 == 0 || kind == TagMoves && d.made > 3 {
+	if kind := c.Characters[d.Revision]; kind == TwoImages && d.made%2 == 0 || kind == TagMoves && d.made > 2 {
 		p.ImageID += "-moved"
 	}
 	return p

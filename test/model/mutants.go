@@ -219,7 +219,7 @@ func misplacingPlanners() []*Mutant {
 		after("nobody is woken", func(_ *world.World, _ time.Time, p *plan.Plan) { p.Wake = time.Time{} }),
 		after("a stalled rollout is forgotten", func(w *world.World, _ time.Time, p *plan.Plan) {
 			if p.Stalled != nil && in(w, v1alpha1.StepConfirming) {
-				p.Status.Rollout = &v1alpha1.RolloutStatus{Step: v1alpha1.StepStable, ID: "x-1", Attempt: 1, Epoch: p.Status.Rollout.Epoch, ToRevision: p.Status.Active.Revision}
+				p.Status.Rollout.Step, p.Status.Rollout.Deadline = v1alpha1.StepStable, nil
 			}
 		}),
 		after("pods of a failed candidate stay", func(w *world.World, _ time.Time, p *plan.Plan) {

@@ -259,8 +259,12 @@ func (s *schedule) disturb() {
 func (s *schedule) spoil() {
 	switch stepOf(&s.c.Instance.Status) {
 	case v1alpha1.StepRollingBack:
-		s.contractByHand()
-	case v1alpha1.StepScaling, v1alpha1.StepVerifying:
+		if s.rand.IntN(2) == 0 {
+			s.contractByHand()
+			return
+		}
+		s.undoTemplate()
+	case v1alpha1.StepScaling, v1alpha1.StepVerifying, v1alpha1.StepConfirming:
 		s.undoTemplate()
 	case v1alpha1.StepAwaitingPromotion, v1alpha1.StepSwitching:
 		s.disturbPod()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
@@ -296,7 +297,12 @@ func (s *schedule) remember(m memory) {
 		s.old = append(s.old, m)
 		return
 	}
-	s.old[s.rand.IntN(len(s.old))] = m
+	if n := s.rand.IntN(len(s.old)); n > 2 || s.rand.IntN(6) == 0 { // some are kept for long
+		s.old[n] = m
+	}
+	if slices.ContainsFunc(m.plan.Writes, func(w plan.Write) bool { _, deletes := w.(plan.Delete); return deletes }) {
+		s.old[0] = m
+	}
 }
 
 func (s *schedule) after(err error) error {
