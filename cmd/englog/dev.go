@@ -21,7 +21,7 @@ func dev(ctx context.Context, c config.Config) error {
 	if !c.Auth.SessionKey.IsSet() {
 		c.Auth.SessionKey = config.NewSecret("SESSION_KEY", rand.Text()+rand.Text())
 	}
-	result, err := runMigration(ctx, c, store.Expand, false, slog.Default())
+	result, err := runMigration(ctx, c, migrationRun{phase: store.Expand}, slog.Default())
 	if err != nil {
 		return fmt.Errorf("migrate the database (level %d): %w", result.Current, err)
 	}

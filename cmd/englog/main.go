@@ -21,6 +21,7 @@ const usage = `usage: englog <role> [flags]
   worker    analyse entries                   [--health-check]
   frontend  serve the web pages               [--health-check]
   migrate   up|plan --phase expand|contract   bring the schema of the database up, or say what that would do
+            [--approve MIGRATION]             run destructive migrations up to this one, as plan names it
   dev       all roles in one process, for a quick look
   version   print the version of this build
 
@@ -41,6 +42,8 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitRefused = 3
+	// exitUnapproved is a refusal that only an approval ends: trying again is in vain.
+	exitUnapproved = 4
 )
 
 // command runs one role and returns its exit code.

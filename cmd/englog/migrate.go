@@ -24,6 +24,7 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("migrate "+args[0], flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	name := flags.String("phase", string(store.Expand), "expand or contract")
+	approved := flags.String("approve", "", "the newest destructive migration that may run, as plan names it")
 	if err := flags.Parse(args[1:]); err != nil {
 		return exitUsage
 	}
@@ -38,12 +39,19 @@ func migrate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return report(store.MigrateResult{Phase: phase}, err, c.TerminationLog, stdout)
 	}
 	log := obs.NewLogger(stderr, slog.LevelInfo)
-	result, err := runMigration(ctx, c, phase, args[0] == "plan", log)
+	result, err := runMigration(ctx, c, migrationRun{phase: phase, planOnly: args[0] == "plan", approved: *approved}, log)
 	return report(result, err, c.TerminationLog, stdout)
 }
 
-func runMigration(ctx context.Context, c config.Config, phase store.Phase, planOnly bool, log *slog.Logger) (store.MigrateResult, error) {
-	none := store.MigrateResult{Phase: phase, Pending: []string{}, Applied: []string{}}
+// migrationRun is what one call is asked to do.
+type migrationRun struct {
+	phase    store.Phase
+	planOnly bool
+	approved string
+}
+
+func runMigration(ctx context.Context, c config.Config, run migrationRun, log *slog.Logger) (store.MigrateResult, error) {
+	none := store.MigrateResult{Phase: run.phase, Pending: []string{}, Applied: []string{}}
 	url, err := c.Database.MigrationConnString()
 	if err != nil {
 		return none, err
@@ -53,10 +61,11 @@ func runMigration(ctx context.Context, c config.Config, phase store.Phase, planO
 		return none, err
 	}
 	defer func() { _ = m.Close() }()
-	if planOnly {
-		return m.Plan(ctx, phase)
+	if run.planOnly {
+		return m.Plan(ctx, run.phase)
 	}
-	return m.Up(ctx, phase)
+	m.Approved = run.approved
+	return m.Up(ctx, run.phase)
 }
 
 func report(result store.MigrateResult, err error, terminationLog string, stdout io.Writer) int {
@@ -64,7 +73,10 @@ func report(result store.MigrateResult, err error, terminationLog string, stdout
 	var refused *store.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		code, result.Error = exitRefused, refused.Reason
+		code, result.Refused, result.Error = exitRefused, true, refused.Reason
+		if refused.Unapproved {
+			code = exitUnapproved
+		}
 	case err != nil:
 		code, result.Error = exitFailed, err.Error()
 	}

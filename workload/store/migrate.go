@@ -16,24 +16,39 @@ import (
 
 // MigrateResult is what a run of the migrations did, or would do.
 type MigrateResult struct {
-	Phase            Phase    `json:"phase"`
-	From             int64    `json:"from"`
-	To               int64    `json:"to"`
-	Current          int64    `json:"current"`
-	OldestCompatible int64    `json:"oldestCompatible"`
-	Destructive      bool     `json:"destructive"`
-	Pending          []string `json:"pending"`
-	Applied          []string `json:"applied"`
-	Error            string   `json:"error"`
+	Phase            Phase `json:"phase"`
+	From             int64 `json:"from"`
+	To               int64 `json:"to"`
+	Current          int64 `json:"current"`
+	OldestCompatible int64 `json:"oldestCompatible"`
+	// Destructive is true when a pending migration takes something away.
+	Destructive bool `json:"destructive"`
+	// Approve is the newest pending migration that does; empty when none does.
+	// Approving it approves those before it too, and none that comes later.
+	Approve string   `json:"approve"`
+	Pending []string `json:"pending"`
+	Applied []string `json:"applied"`
+	// Refused is true when nothing was run although it could have been: Error
+	// says why.
+	Refused bool   `json:"refused"`
+	Error   string `json:"error"`
 }
 
 // RefusedError says why a migration must not run now.
-type RefusedError struct{ Reason string }
+type RefusedError struct {
+	Reason string
+	// Unapproved is true when a person has to approve it first.
+	Unapproved bool
+}
 
 func (e *RefusedError) Error() string { return e.Reason }
 
 // Migrator brings the schema of one database up.
 type Migrator struct {
+	// Approved names the newest destructive migration that may run; empty
+	// approves none.
+	Approved string
+
 	db    *sql.DB
 	files []migration
 	log   *slog.Logger
@@ -86,7 +101,7 @@ func (m *Migrator) Up(ctx context.Context, phase Phase) (MigrateResult, error) {
 		return MigrateResult{Phase: phase}, err
 	}
 	result := before.result(m.files, phase)
-	if err := m.refuse(ctx, phase, before); err != nil {
+	if err := m.refuse(ctx, phase, before, result); err != nil {
 		return result, err
 	}
 	phases := []Phase{phase}
@@ -139,9 +154,13 @@ func unlock(ctx context.Context, conn *sql.Conn) {
 	_ = conn.Close()
 }
 
-// refuse says no to a contract migration that a live older program could not bear.
-func (m *Migrator) refuse(ctx context.Context, phase Phase, s schemaState) error {
-	if phase != Contract || s.fresh() {
+// refuse says no to what nobody has approved, and to a contract migration that
+// a live older program could not bear.
+func (m *Migrator) refuse(ctx context.Context, phase Phase, s schemaState, planned MigrateResult) error {
+	if planned.Destructive && planned.Approve != m.Approved {
+		return &RefusedError{Unapproved: true, Reason: fmt.Sprintf("migration %s takes something away and is not approved: run migrate up with --approve %s", planned.Approve, planned.Approve)}
+	}
+	if phase != Contract {
 		return nil
 	}
 	oldest := int64(0)
@@ -152,7 +171,7 @@ func (m *Migrator) refuse(ctx context.Context, phase Phase, s schemaState) error
 		return nil
 	}
 	if s.Current < oldest {
-		return &RefusedError{fmt.Sprintf("the database is at level %d and the contract needs %d: run the expand phase first", s.Current, oldest)}
+		return &RefusedError{Reason: fmt.Sprintf("the database is at level %d and the contract needs %d: run the expand phase first", s.Current, oldest)}
 	}
 	var id, version string
 	err := m.db.QueryRowContext(ctx, `SELECT id, version FROM app_instances WHERE level < $1
@@ -163,7 +182,7 @@ func (m *Migrator) refuse(ctx context.Context, phase Phase, s schemaState) error
 	if err != nil {
 		return fmt.Errorf("look for live older instances: %w", err)
 	}
-	return &RefusedError{fmt.Sprintf("instance %s of version %s is alive and needs what the contract removes", id, version)}
+	return &RefusedError{Reason: fmt.Sprintf("instance %s of version %s is alive and needs what the contract removes", id, version)}
 }
 
 // apply runs the pending migrations of one phase, one by one.

@@ -24,13 +24,16 @@ func (s schemaState) pending(all []migration, phase Phase) (files []migration) {
 	return files
 }
 
-// result describes the state before a run of a phase.
+// result describes the state before a run of a phase. On a fresh database
+// nothing is destructive: there is nothing to take away.
 func (s schemaState) result(all []migration, phase Phase) MigrateResult {
 	r := MigrateResult{Phase: phase, From: s.Current, To: s.Current, Current: s.Current,
 		OldestCompatible: s.OldestCompatible, Pending: []string{}, Applied: []string{}}
 	for _, m := range s.pending(all, phase) {
 		r.Pending = append(r.Pending, m.name)
-		r.Destructive = r.Destructive || m.destructive()
+		if m.destructive() && !s.fresh() {
+			r.Destructive, r.Approve = true, m.name
+		}
 		if phase == Expand {
 			r.To = max(r.To, m.version)
 		}

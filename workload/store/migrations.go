@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,8 +43,21 @@ type migration struct {
 	text   string
 }
 
-// destructive reports whether a migration takes anything away.
-func (m migration) destructive() bool { return m.phase == Contract }
+// destructive reports whether a migration takes anything away: a contract
+// migration by its nature, an expand migration by what it says.
+func (m migration) destructive() bool { return m.phase == Contract || TakesAway(m.text) != "" }
+
+var (
+	sqlComment = regexp.MustCompile(`(?m)--.*$`)
+	takingAway = regexp.MustCompile(`(?i)\b(DROP|RENAME|TRUNCATE|DELETE\s+FROM|ALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE|SET\s+NOT\s+NULL)\b`)
+)
+
+// TakesAway returns the first words of a migration's way up that remove,
+// rename or narrow what an older release may use; empty if there are none.
+func TakesAway(text string) string {
+	up, _, _ := strings.Cut(text, "-- +goose Down")
+	return takingAway.FindString(sqlComment.ReplaceAllString(up, ""))
+}
 
 // loadMigrations reads the files of both phases, in order of their versions.
 func loadMigrations(files fs.FS) ([]migration, error) {

@@ -1,4 +1,4 @@
-//go:build nextrelease
+//go:build nextrelease && !contractrelease
 
 package store
 
