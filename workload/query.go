@@ -3,6 +3,7 @@ package englog
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"math"
 	"time"
 
@@ -115,3 +116,13 @@ type Saved struct {
 	ETag   string
 	Body   []byte
 }
+
+// Once makes a create safe to repeat: the key that came with it, and the answer
+// that a repetition gets. The zero value is a create without a key.
+type Once struct {
+	Key   IdempotencyKey
+	Saved Saved
+}
+
+// ErrKeyUsed is wrapped by the error of a create whose key was used before.
+var ErrKeyUsed = errors.New("the key was used before")

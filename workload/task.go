@@ -66,6 +66,10 @@ const (
 	PriorityLow  int16 = 1
 )
 
+// EditDebounce is how long the analysis of an edit waits: an editor that saves by
+// itself soon sends the next version, and only the last one is worth a model's time.
+const EditDebounce = 5 * time.Second
+
 // KindVersion says what a worker must know to run a task.
 type KindVersion struct {
 	Kind    Kind

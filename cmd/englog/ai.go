@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -22,24 +23,33 @@ func newRouter(c config.AI, budget ai.Budget, log *slog.Logger, registry prometh
 	for _, name := range c.Providers {
 		switch name {
 		case "openai":
-			models = append(models, ai.NewOpenAI(c.OpenAIBaseURL, c.OpenAIModel, c.OpenAIKey.Read, c.Timeout))
+			models = append(models, ai.NewOpenAI(c.OpenAIBaseURL, c.OpenAIModel, c.OpenAIKey.Read, ai.Patience{Attempt: c.OpenAI.Timeout, Call: c.Timeout}))
 		case "azureopenai":
-			models = append(models, ai.NewAzure(c.AzureEndpoint, c.AzureModel, c.AzureVersion, c.AzureKey.Read, c.Timeout))
+			models = append(models, ai.NewAzure(c.AzureEndpoint, c.AzureModel, c.AzureVersion, c.AzureKey.Read, ai.Patience{Attempt: c.Azure.Timeout, Call: c.Timeout}))
 		case "ollama":
-			models = append(models, ai.NewOllama(c.OllamaEndpoint, c.OllamaModel, c.Timeout))
+			models = append(models, ai.NewOllama(c.OllamaEndpoint, c.OllamaModel, ai.Patience{Attempt: c.Ollama.Timeout, Call: c.Timeout}))
 		case "builtin":
 			models = append(models, ai.Builtin{})
 		default:
 			return nil, fmt.Errorf("AI_PROVIDERS: %q is not known", name)
 		}
 	}
-	return ai.NewRouter(ai.RouterOptions{Models: models, Budget: budget, DailyRequests: c.DailyRequests, Log: log, Registerer: registry})
+	return ai.NewRouter(ai.RouterOptions{Models: models, Budget: budget, DailyRequests: c.DailyRequests, Log: log, Registerer: registry,
+		Limits: map[string]ai.Limit{"openai": limitOf(c.OpenAI), "azureopenai": limitOf(c.Azure), "ollama": limitOf(c.Ollama)}})
 }
 
-// generator drafts entries for users who allow it.
+func limitOf(l config.ProviderLimits) ai.Limit {
+	return ai.Limit{Requests: l.RequestsPerDay, Tokens: l.TokensPerDay}
+}
+
+// draftSlack is what a draft may take beside the provider's own time: until a
+// worker sees the request, and until the answer is seen here.
+const draftSlack = 5 * time.Second
+
+// generator drafts entries for users who allow it; a worker does the work.
 type generator struct {
-	router *ai.Router
-	users  auth.Store
+	desk  insight.Desk
+	users auth.Store
 }
 
 func (g generator) Generate(ctx context.Context, user englog.UserID, prompt, about string) (api.Draft, error) {
@@ -50,7 +60,8 @@ func (g generator) Generate(ctx context.Context, user englog.UserID, prompt, abo
 	if !u.Preferences.AIEnabled {
 		return api.Draft{}, englog.Errorf(englog.CodeForbidden, "AI is switched off in your preferences.")
 	}
-	d, provider, err := insight.Generate(ctx, g.router, user, prompt, about, obs.RequestID(ctx))
+	d, provider, err := g.desk.Generate(ctx, englog.DraftRequest{UserID: user, Prompt: prompt, Background: about,
+		RequestID: obs.RequestID(ctx), TraceParent: obs.TraceParent(ctx)})
 	return api.Draft{Title: d.Title, Body: d.Body, Kind: d.Kind, Mood: d.Mood, Tags: orEmpty(d.Tags), Provider: provider}, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/garnizeh/englog-operator/workload/api"
 	"github.com/garnizeh/englog-operator/workload/auth"
 	"github.com/garnizeh/englog-operator/workload/config"
+	"github.com/garnizeh/englog-operator/workload/insight"
 	"github.com/garnizeh/englog-operator/workload/mail"
 	"github.com/garnizeh/englog-operator/workload/obs"
 	"github.com/garnizeh/englog-operator/workload/queue"
@@ -39,20 +40,14 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 	}
 	registry := obs.NewRegistry(run.Version, c.Identity.Revision, c.Identity.Color, c.Role)
 	limiter := redisx.NewLimiter(client)
-	router, err := newRouter(c.AI, s.Tasks(), log, registry)
-	if err != nil && c.Features.AdvancedAI {
-		log.Warn("entries cannot be drafted", "error", err)
-	}
 	kicker := queue.NewKicker(client, s.Tasks(), log)
 	mailer, mailbox := newMailer(c)
 	accounts := auth.New(auth.Options{Store: s, Mailer: mailer, Ring: ring, Passwords: passwords, Clock: englog.SystemClock{}, Throttle: limiter,
 		SessionTimeout: c.Auth.SessionTimeout, AccessTTL: c.Auth.AccessTTL, RefreshTTL: c.Auth.RefreshTTL, Registration: c.Auth.Registration, BootstrapInvite: c.Auth.BootstrapInvite.Read, Log: log})
 	options := api.Options{Accounts: accounts, Entries: s, Analysis: s.Tasks(), Numbers: s, Mailbox: mailbox, Features: api.Features(c.Features), Kicker: kicker, Limiter: limiter,
 		Clock: englog.SystemClock{}, Log: log, Registry: registry, Tracing: tracing, Kinds: englog.EntryTaskKinds(), MaxContentSize: c.MaxContentSize,
-		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies}
-	if router != nil {
-		options.Generator = generator{router, s}
-	}
+		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies, EditDebounce: englog.EditDebounce,
+		GenerateTimeout: c.AI.Timeout + 2*draftSlack, Generator: generator{insight.Desk{Drafts: s.Tasks(), Patience: c.AI.Timeout + draftSlack}, s}}
 	handler := api.New(options)
 	return &run.App{Config: c, Log: log, Handler: handler, Registry: registry,
 		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},

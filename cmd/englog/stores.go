@@ -31,7 +31,8 @@ func openStore(ctx context.Context, c config.Config, tracing *obs.Tracing) (*sto
 }
 
 func openRedis(c config.Config) (*redisx.Client, error) {
-	return redisx.Open(redisx.Options{URL: c.Redis.URL, Password: c.Redis.Password, Instance: c.Identity.Instance, MaxRetries: c.Redis.MaxRetries})
+	return redisx.Open(redisx.Options{URL: c.Redis.URL, Password: c.Redis.Password, Instance: c.Identity.Instance,
+		MaxRetries: c.Redis.MaxRetries, CA: c.Redis.CA, AnyCertificate: c.Redis.AnyCertificate()})
 }
 
 // databaseCheck is ready when the database answers and its schema fits.

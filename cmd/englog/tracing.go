@@ -50,3 +50,10 @@ func traceTasks(t *obs.Tracing) func(context.Context, englog.Claimed) (context.C
 			attribute.String("englog.task.kind", string(c.Kind)), attribute.Int("englog.task.attempt", int(c.Attempt)))
 	}
 }
+
+// traceDrafts continues the trace of a request for a draft.
+func traceDrafts(t *obs.Tracing) func(context.Context, englog.DraftRequest) (context.Context, func(error)) {
+	return func(ctx context.Context, r englog.DraftRequest) (context.Context, func(error)) {
+		return t.Begin(obs.WithRequestID(ctx, r.RequestID), r.TraceParent, "draft", trace.SpanKindConsumer)
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	englog "github.com/garnizeh/englog-operator/workload"
@@ -56,6 +57,11 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 			log.Error("the queue ended", "error", err)
 		}
 	}
+	drafter := &insight.Drafter{Drafts: s.Tasks(), Analyst: router, Patience: c.AI.Timeout + draftSlack, Log: log, Around: traceDrafts(tracing)}
+	draft, stopDrafts := stoppable(drafter.Run)
+	if !c.Features.AdvancedAI {
+		draft = func(context.Context) {}
+	}
 	purge := func(ctx context.Context) {
 		every(ctx, time.Hour, func() {
 			if err := s.Purge(ctx, englog.SystemClock{}.Now()); err != nil && ctx.Err() == nil {
@@ -71,13 +77,33 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 			}
 		})
 	}
-	return &run.App{Config: c, Log: log, Registry: registry, Drain: w.Drain,
+	return &run.App{Config: c, Log: log, Registry: registry, Drain: func(ctx context.Context) {
+		stopDrafts()
+		w.Drain(ctx)
+	},
 		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},
-		Background: []func(context.Context){work, weekly, purge, heartbeat(s, c, log)},
+		Background: []func(context.Context){work, draft, weekly, purge, heartbeat(s, c, log)},
 		Levels:     levels(s),
 		Close: func() {
 			_ = client.Close()
 			s.Close()
 			closeTracing(tracing, log)
 		}}, nil
+}
+
+// stoppable returns work that ends with its context or when stop is called.
+func stoppable(work func(context.Context)) (run func(context.Context), stop func()) {
+	stopped := make(chan struct{})
+	return func(ctx context.Context) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			select {
+			case <-stopped:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		work(ctx)
+	}, sync.OnceFunc(func() { close(stopped) })
 }

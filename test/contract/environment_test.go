@@ -46,11 +46,6 @@ var unread = map[string]string{
 	"HTTP_PROXY": "Go's HTTP client reads it", "HTTPS_PROXY": "Go's HTTP client reads it", "NO_PROXY": "Go's HTTP client reads it",
 	"OTEL_TRACES_SAMPLER": "OpenTelemetry reads it",
 	"MY_SETTING":          "the user's own", "MY_TOKEN": "the user's own",
-
-	"OPENAI_TIMEOUT": "not read yet: AI_TIMEOUT holds for all", "AZURE_TIMEOUT": "not read yet: AI_TIMEOUT holds for all", "OLLAMA_TIMEOUT": "not read yet: AI_TIMEOUT holds for all",
-	"OPENAI_REQUESTS_PER_DAY": "not read yet", "OPENAI_TOKENS_PER_DAY": "not read yet", "AZURE_REQUESTS_PER_DAY": "not read yet", "AZURE_TOKENS_PER_DAY": "not read yet",
-	"OLLAMA_REQUESTS_PER_DAY": "not read yet", "OLLAMA_TOKENS_PER_DAY": "not read yet",
-	"REDIS_TLS_CA": "not read yet: the certificates of the image hold",
 }
 
 // Every variable of the service has a field in the spec, or a reason why not; and nothing is rendered into the void.

@@ -28,7 +28,8 @@ type OpenAIOptions struct {
 	// AzureVersion is the api-version; not empty: Azure's way to authenticate.
 	AzureVersion string
 	Free         bool          // requests do not count against budgets
-	Timeout      time.Duration // of one request
+	Timeout      time.Duration // of one request; 0: 30 s
+	CallTimeout  time.Duration // of all requests for one answer; 0: no limit of their own
 	MaxTokens    int64         // of one answer; 0: 2000
 	Transport    http.RoundTripper
 }
@@ -51,21 +52,28 @@ const (
 	rungPlain
 )
 
+// Patience is how long a provider may take.
+type Patience struct {
+	Attempt time.Duration // for one request
+	Call    time.Duration // for all requests that one answer takes
+}
+
 // NewOpenAI returns the provider of OpenAI itself; an empty base URL is OpenAI's own.
-func NewOpenAI(baseURL, model string, key func() (string, error), timeout time.Duration) *OpenAI {
-	return NewCompatible(OpenAIOptions{Name: "openai", BaseURL: orDefault(baseURL, "https://api.openai.com/v1"), Model: model, Key: key, Timeout: timeout})
+func NewOpenAI(baseURL, model string, key func() (string, error), p Patience) *OpenAI {
+	return NewCompatible(OpenAIOptions{Name: "openai", BaseURL: orDefault(baseURL, "https://api.openai.com/v1"), Model: model, Key: key,
+		Timeout: p.Attempt, CallTimeout: p.Call})
 }
 
 // NewAzure returns the provider of one deployment on Azure OpenAI.
-func NewAzure(endpoint, deployment, version string, key func() (string, error), timeout time.Duration) *OpenAI {
+func NewAzure(endpoint, deployment, version string, key func() (string, error), p Patience) *OpenAI {
 	return NewCompatible(OpenAIOptions{Name: "azureopenai", BaseURL: strings.TrimRight(endpoint, "/") + "/openai/deployments/" + deployment,
-		Model: deployment, Key: key, AzureVersion: orDefault(version, "2024-10-21"), Timeout: timeout})
+		Model: deployment, Key: key, AzureVersion: orDefault(version, "2024-10-21"), Timeout: p.Attempt, CallTimeout: p.Call})
 }
 
 // NewOllama returns the provider of an Ollama server, which serves the OpenAI format under /v1.
-func NewOllama(endpoint, model string, timeout time.Duration) *OpenAI {
+func NewOllama(endpoint, model string, p Patience) *OpenAI {
 	return NewCompatible(OpenAIOptions{Name: "ollama", BaseURL: strings.TrimSuffix(strings.TrimRight(endpoint, "/"), "/v1") + "/v1",
-		Model: model, Free: true, Timeout: timeout})
+		Model: model, Free: true, Timeout: p.Attempt, CallTimeout: p.Call})
 }
 
 func orDefault(s, otherwise string) string {
@@ -117,6 +125,11 @@ func (p *OpenAI) Paid() bool { return !p.o.Free }
 
 // Complete asks, and asks once more with the reason when the answer does not fit its schema.
 func (p *OpenAI) Complete(ctx context.Context, r Request) (Completion, error) {
+	if p.o.CallTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.o.CallTimeout)
+		defer cancel()
+	}
 	used := Completion{Provider: p.o.Name, Model: p.o.Model}
 	conversation := messages(r)
 	text, err := p.ask(ctx, r, conversation, &used)

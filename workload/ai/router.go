@@ -15,10 +15,22 @@ import (
 	englog "github.com/garnizeh/englog-operator/workload"
 )
 
-// Budget remembers what users asked of paid providers today. Package store's Tasks is one.
+// Budget remembers what users asked of paid providers today, and what was asked of each provider that has a limit. Package
+// store's Tasks is one.
 type Budget interface {
 	AIUsage(ctx context.Context, user uuid.UUID) (englog.AIUsage, error)
 	AddAIUsage(ctx context.Context, user uuid.UUID, u englog.AIUsage) error
+	ProviderUsage(ctx context.Context, provider string) (englog.AIUsage, error)
+	AddProviderUsage(ctx context.Context, provider string, u englog.AIUsage) error
+}
+
+// Limit is what all users together may ask of one provider on one UTC day; 0: as much as they like.
+type Limit struct{ Requests, Tokens int64 }
+
+func (l Limit) none() bool { return l.Requests == 0 && l.Tokens == 0 }
+
+func (l Limit) reached(u englog.AIUsage) bool {
+	return l.Requests > 0 && int64(u.Requests) >= l.Requests || l.Tokens > 0 && u.Tokens >= l.Tokens
 }
 
 // RouterOptions of a Router. Only Models is required.
@@ -27,9 +39,11 @@ type RouterOptions struct {
 	Budget Budget  // nil: no limit
 	// DailyRequests is how many requests to paid providers a user's tasks may make on one UTC day; 0: none at all.
 	DailyRequests int
-	Log           *slog.Logger
-	Registerer    prometheus.Registerer
-	Now           func() time.Time // nil: time.Now
+	// Limits holds those of the providers that have one, by name. They hold for free providers too.
+	Limits     map[string]Limit
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // nil: time.Now
 	// Recovery is for how long a provider that failed five times in a row is left alone; 0: 30 s.
 	Recovery time.Duration
 }
@@ -168,20 +182,35 @@ func (r *Router) skips(ctx context.Context, p *provider, q Request, t *tally) bo
 		t.skip("rate_limited", wait, p.Name()+" asked for a pause")
 		return true
 	}
-	if !p.Paid() || r.o.Budget == nil {
+	if r.o.Budget == nil {
 		return false
 	}
-	used, err := r.o.Budget.AIUsage(ctx, q.Subject.UserID)
-	if err != nil {
+	code, text, err := r.overBudget(ctx, p, q.Subject.UserID)
+	switch {
+	case err != nil:
 		t.skip("budget_unknown", time.Second, "the budget could not be read")
-		return true
-	}
-	if int(used.Requests) >= r.o.DailyRequests {
+	case code != "":
 		midnight := now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-		t.skip("budget_exhausted", midnight.Sub(now), "today's budget is used up")
-		return true
+		t.skip(code, midnight.Sub(now), text)
 	}
-	return false
+	return err != nil || code != ""
+}
+
+// overBudget says what is used up for today: the user's own budget, or the provider's.
+func (r *Router) overBudget(ctx context.Context, p *provider, user uuid.UUID) (code, text string, err error) {
+	if p.Paid() {
+		used, err := r.o.Budget.AIUsage(ctx, user)
+		if err != nil || int(used.Requests) >= r.o.DailyRequests {
+			return "budget_exhausted", "today's budget is used up", err
+		}
+	}
+	if limit := r.o.Limits[p.Name()]; !limit.none() {
+		used, err := r.o.Budget.ProviderUsage(ctx, p.Name())
+		if err != nil || limit.reached(used) {
+			return "provider_budget_exhausted", "today's budget of " + p.Name() + " is used up", err
+		}
+	}
+	return "", "", nil
 }
 
 func (r *Router) account(ctx context.Context, p *provider, q Request, used Completion, err error) {
@@ -191,12 +220,20 @@ func (r *Router) account(ctx context.Context, p *provider, q Request, used Compl
 	}
 	r.requests.WithLabelValues(p.Name(), outcome).Inc()
 	r.tokens.WithLabelValues(p.Name()).Add(float64(used.Tokens))
-	if !p.Paid() || r.o.Budget == nil || used.Requests == 0 {
+	if r.o.Budget == nil || used.Requests == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := r.o.Budget.AddAIUsage(ctx, q.Subject.UserID, englog.AIUsage{Requests: used.Requests, Tokens: int64(used.Tokens)}); err != nil {
+	usage := englog.AIUsage{Requests: used.Requests, Tokens: int64(used.Tokens)}
+	var failed [2]error
+	if p.Paid() {
+		failed[0] = r.o.Budget.AddAIUsage(ctx, q.Subject.UserID, usage)
+	}
+	if !r.o.Limits[p.Name()].none() {
+		failed[1] = r.o.Budget.AddProviderUsage(ctx, p.Name(), usage)
+	}
+	if err := errors.Join(failed[:]...); err != nil {
 		r.o.Log.Warn("use of AI was not recorded", "provider", p.Name(), "error", err)
 	}
 }

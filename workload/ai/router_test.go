@@ -14,7 +14,23 @@ import (
 )
 
 // purse is a budget in memory.
-type purse struct{ used englog.AIUsage }
+type purse struct {
+	used      englog.AIUsage
+	providers map[string]englog.AIUsage
+}
+
+func (p *purse) ProviderUsage(_ context.Context, provider string) (englog.AIUsage, error) {
+	return p.providers[provider], nil
+}
+
+func (p *purse) AddProviderUsage(_ context.Context, provider string, u englog.AIUsage) error {
+	if p.providers == nil {
+		p.providers = map[string]englog.AIUsage{}
+	}
+	was := p.providers[provider]
+	p.providers[provider] = englog.AIUsage{Requests: was.Requests + u.Requests, Tokens: was.Tokens + u.Tokens}
+	return nil
+}
 
 func (p *purse) AIUsage(context.Context, uuid.UUID) (englog.AIUsage, error) { return p.used, nil }
 

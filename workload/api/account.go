@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -143,16 +144,34 @@ func (s *Server) createToken(c *call) error {
 		Scopes    []string  `json:"scopes"`
 		ExpiresAt time.Time `json:"expires_at"`
 	}
-	if err := c.decode(&in); err != nil {
-		return err
-	}
-	t, secret, err := s.Accounts.CreateToken(c.ctx, c.actor, auth.NewToken{Name: in.Name, Scopes: in.Scopes, ExpiresAt: in.ExpiresAt}, s.client(c))
+	raw, err := c.read()
 	if err != nil {
 		return err
 	}
+	key, err := c.idempotencyKey(raw)
+	if err != nil {
+		return err
+	}
+	if err := decodeStrict(raw, &in); err != nil {
+		return err
+	}
+	t, secret, err := s.Accounts.CreateToken(c.ctx, c.actor, auth.NewToken{Name: in.Name, Scopes: in.Scopes, ExpiresAt: in.ExpiresAt}, s.client(c),
+		func(t englog.AccessToken, secret string) (englog.Once, error) {
+			return s.secretOnce(key, http.StatusCreated, showNewToken(t, secret))
+		})
+	if errors.Is(err, englog.ErrKeyUsed) {
+		return s.replay(c, key)
+	}
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusCreated, showNewToken(t, secret))
+}
+
+func showNewToken(t englog.AccessToken, secret string) tokenOutput {
 	out := showToken(t)
 	out.Token = secret
-	return c.json(http.StatusCreated, out)
+	return out
 }
 
 func (s *Server) deleteToken(c *call) error {
@@ -195,11 +214,23 @@ func (s *Server) verifyCode(c *call) error {
 }
 
 func (s *Server) createInvite(c *call) error {
-	invite, expires, err := s.Accounts.CreateInvite(c.ctx, c.actor, s.client(c))
+	key, err := c.idempotencyKey(nil)
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusCreated, map[string]any{"invite": invite, "expires_at": expires})
+	show := func(expires time.Time, invite string) map[string]any {
+		return map[string]any{"invite": invite, "expires_at": expires}
+	}
+	invite, expires, err := s.Accounts.CreateInvite(c.ctx, c.actor, s.client(c), func(expires time.Time, invite string) (englog.Once, error) {
+		return s.secretOnce(key, http.StatusCreated, show(expires, invite))
+	})
+	if errors.Is(err, englog.ErrKeyUsed) {
+		return s.replay(c, key)
+	}
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusCreated, show(expires, invite))
 }
 
 // mailbox shows the codes of the development mailbox; elsewhere there is no

@@ -40,10 +40,13 @@ func showTask(t englog.Task) taskOutput {
 	return out
 }
 
-// insightOutput is what a task found.
+// insightOutput is what a task found: about an entry, or about the week that
+// begins on the day of its period.
 type insightOutput struct {
 	Kind         englog.Kind     `json:"kind"`
+	EntryID      *uuid.UUID      `json:"entry_id,omitempty"`
 	EntryVersion int32           `json:"entry_version"`
+	Period       *englog.Date    `json:"period,omitempty"`
 	Data         json.RawMessage `json:"data"`
 	Provider     string          `json:"provider"`
 	Model        string          `json:"model"`
@@ -55,6 +58,11 @@ func showInsight(i englog.Insight) insightOutput {
 	out := insightOutput{Kind: i.Kind, EntryVersion: i.EntryVersion, Data: i.Data, Provider: i.Provider, Model: i.Model, CreatedAt: i.CreatedAt.UTC()}
 	if i.Confidence > 0 {
 		out.Confidence = &i.Confidence
+	}
+	if i.EntryID != uuid.Nil {
+		out.EntryID = &i.EntryID
+	} else {
+		out.Period = &englog.Date{Time: i.Period}
 	}
 	return out
 }
@@ -196,6 +204,8 @@ func (s *Server) listInsights(c *call) error {
 	}
 	return c.json(http.StatusOK, showAll(list, showInsight))
 }
+
+func (s *Server) generateBudget() time.Duration { return s.GenerateTimeout }
 
 // generate drafts an entry from a prompt; nothing is stored.
 func (s *Server) generate(c *call) error {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -14,6 +15,10 @@ const maxBatch = 100
 
 func (s *Server) createEntries(c *call) error {
 	raw, err := c.read()
+	if err != nil {
+		return err
+	}
+	key, err := c.idempotencyKey(raw)
 	if err != nil {
 		return err
 	}
@@ -33,21 +38,27 @@ func (s *Server) createEntries(c *call) error {
 		}
 		tasks[i] = s.tasksFor(c, entries[i].ID, 1)
 	}
-	refs, err := s.Entries.CreateEntries(c.ctx, entries, tasks)
+	body := appendEntries(nil, entries)
+	refs, err := s.Entries.CreateEntries(c.ctx, entries, tasks, englog.Once{Key: key, Saved: englog.Saved{Status: http.StatusCreated, Body: body}})
+	if errors.Is(err, englog.ErrKeyUsed) {
+		return s.replay(c, key)
+	}
 	if err != nil {
 		return err
 	}
 	s.Kicker.Kick(refs)
-	return c.sendBuilt(http.StatusCreated, func(b []byte) []byte {
-		b = append(b, `{"items":[`...)
-		for i := range entries {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendEntry(b, &entries[i])
+	return c.send(http.StatusCreated, body)
+}
+
+func appendEntries(b []byte, entries []englog.Entry) []byte {
+	b = append(b, `{"items":[`...)
+	for i := range entries {
+		if i > 0 {
+			b = append(b, ',')
 		}
-		return append(b, ']', '}')
-	})
+		b = appendEntry(b, &entries[i])
+	}
+	return append(b, ']', '}')
 }
 
 // inItem says which item of a batch an error is about.

@@ -24,7 +24,7 @@ import (
 	"github.com/garnizeh/englog-operator/workload/obs"
 )
 
-// requestBudget bounds the work of one request.
+// requestBudget bounds the work of one request, unless its route says otherwise.
 const requestBudget = 10 * time.Second
 
 // call is one request on its way.
@@ -42,6 +42,10 @@ type call struct {
 // authentication, rate limit, errors, metrics, one log line.
 func (s *Server) wrap(rt route) http.Handler {
 	metrics := s.metrics.Route(rt.path, rt.method)
+	budget := requestBudget
+	if rt.budget != nil {
+		budget = max(budget, rt.budget(s))
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		c := &call{w: w, r: r, requestID: requestID(r), bodyMax: s.bodyMax}
@@ -49,7 +53,7 @@ func (s *Server) wrap(rt route) http.Handler {
 			c.bodyMax = rt.bodyMax
 		}
 		setHeaders(w.Header(), c.requestID)
-		ctx, cancel := context.WithTimeout(obs.WithRequestID(r.Context(), c.requestID), requestBudget)
+		ctx, cancel := context.WithTimeout(obs.WithRequestID(r.Context(), c.requestID), budget)
 		defer cancel()
 		ctx, endSpan := s.Tracing.Begin(ctx, r.Header.Get("Traceparent"), rt.method+" "+Prefix+rt.path, trace.SpanKindServer)
 		c.ctx = ctx

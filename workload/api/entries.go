@@ -1,7 +1,7 @@
 package api
 
 import (
-	"crypto/sha256"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,6 +30,7 @@ func (c *call) sendBuilt(status int, build func([]byte) []byte) error {
 	return err
 }
 
+// tasksFor describes the tasks of a new entry version.
 func (s *Server) tasksFor(c *call, id englog.EntryID, version int32) englog.NewTasks {
 	return englog.NewTasks{UserID: c.actor.UserID, EntryID: id, EntryVersion: version, Kinds: s.Kinds,
 		Queued: s.Kicker.Accepts(s.Kinds), RequestID: c.requestID, TraceParent: obs.TraceParent(c.ctx)}
@@ -65,7 +66,7 @@ func (s *Server) createEntry(c *call) error {
 	body := appendEntry(nil, &e)
 	refs, err := s.Entries.CreateEntry(c.ctx, e, s.tasksFor(c, e.ID, e.Version), key,
 		englog.Saved{Status: http.StatusCreated, ETag: etag(e.Version), Body: body})
-	if key.Key != "" && englog.CodeOf(err) == englog.CodeConflict {
+	if errors.Is(err, englog.ErrKeyUsed) {
 		return s.replay(c, key)
 	}
 	if err != nil {
@@ -75,35 +76,6 @@ func (s *Server) createEntry(c *call) error {
 	c.w.Header()["Etag"] = []string{etag(e.Version)}
 	c.w.Header()["Location"] = []string{Prefix + "/entries/" + e.ID.String()}
 	return c.send(http.StatusCreated, body)
-}
-
-// idempotencyKey reads the header and remembers what the request was.
-func (c *call) idempotencyKey(raw []byte) (englog.IdempotencyKey, error) {
-	key := c.r.Header.Get("Idempotency-Key")
-	if key == "" {
-		return englog.IdempotencyKey{}, nil
-	}
-	if len(key) > 255 || strings.ContainsFunc(key, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
-		return englog.IdempotencyKey{}, englog.Invalid("Idempotency-Key", "must have 1 to 255 printable ASCII characters")
-	}
-	sum := sha256.Sum256(append([]byte(c.r.Method+" "+c.r.URL.Path+"\n"), raw...))
-	return englog.IdempotencyKey{Key: key, RequestHash: sum[:]}, nil
-}
-
-// replay gives the answer that the first request with the key got.
-func (s *Server) replay(c *call, key englog.IdempotencyKey) error {
-	saved, err := s.Entries.SavedAnswer(c.ctx, c.actor.UserID, key)
-	if englog.CodeOf(err) == englog.CodeInvalid {
-		return &statusError{http.StatusUnprocessableEntity, toError(err)}
-	}
-	if err != nil {
-		return err
-	}
-	c.w.Header().Set("Idempotent-Replayed", "true")
-	if saved.ETag != "" {
-		c.w.Header().Set("ETag", saved.ETag)
-	}
-	return c.send(saved.Status, saved.Body)
 }
 
 func (s *Server) readEntry(c *call) error {
@@ -160,7 +132,9 @@ func (s *Server) updateEntry(c *call) error {
 	if err := e.Check(s.MaxContentSize, old.OccurredAt); err != nil {
 		return err
 	}
-	e, refs, err := s.Entries.UpdateEntry(c.ctx, e, s.tasksFor(c, id, version+1))
+	tasks := s.tasksFor(c, id, version+1)
+	tasks.Debounce = s.EditDebounce // the next save may follow at once, and cancels these
+	e, refs, err := s.Entries.UpdateEntry(c.ctx, e, tasks)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const Prefix = "/api/v1"
 // Entries keeps entries. Package store's Store is one.
 type Entries interface {
 	CreateEntry(ctx context.Context, e englog.Entry, t englog.NewTasks, key englog.IdempotencyKey, saved englog.Saved) ([]englog.TaskRef, error)
-	CreateEntries(ctx context.Context, entries []englog.Entry, tasks []englog.NewTasks) ([]englog.TaskRef, error)
+	CreateEntries(ctx context.Context, entries []englog.Entry, tasks []englog.NewTasks, once englog.Once) ([]englog.TaskRef, error)
 	SavedAnswer(ctx context.Context, user englog.UserID, key englog.IdempotencyKey) (englog.Saved, error)
 	Entry(ctx context.Context, user englog.UserID, id englog.EntryID) (englog.Entry, error)
 	UpdateEntry(ctx context.Context, e englog.Entry, t englog.NewTasks) (englog.Entry, []englog.TaskRef, error)
@@ -84,7 +84,11 @@ type Options struct {
 	Mailbox *mail.Mailbox
 	// Generator drafts entries; nil: there is none.
 	Generator Generator
-	Features  Features
+	// GenerateTimeout bounds a draft; 0: as any other request.
+	GenerateTimeout time.Duration
+	// EditDebounce is how long the analysis of an edit waits for the next edit.
+	EditDebounce time.Duration
+	Features     Features
 	// Kinds are the tasks that an entry version makes.
 	Kinds []englog.Kind
 	// MaxContentSize bounds body plus metadata of an entry, in bytes.
@@ -110,6 +114,8 @@ type route struct {
 	handle func(*Server, *call) error
 	// bodyMax overrides the limit of the body, in bytes; 0 keeps the usual one.
 	bodyMax int64
+	// budget is the time that the operation may take; nil: the usual one.
+	budget func(*Server) time.Duration
 }
 
 const public = ""
@@ -174,11 +180,12 @@ func routes() []route {
 		{method: "POST", path: "/tags/rename", scope: write, handle: (*Server).renameTag},
 		{method: "DELETE", path: "/tags/{tag}", scope: write, handle: (*Server).removeTag},
 		{method: "GET", path: "/stats", scope: read, handle: (*Server).stats},
+		{method: "GET", path: "/stats/trends", scope: read, handle: (*Server).trends},
 		{method: "GET", path: "/stats/heatmap", scope: read, handle: (*Server).heatmap},
 		{method: "GET", path: "/summaries/{kind}", scope: read, handle: (*Server).summary},
 		{method: "GET", path: "/insights", scope: read, handle: (*Server).listInsights},
 		{method: "GET", path: "/tasks/failed", scope: read, handle: (*Server).failedTasks},
 		{method: "POST", path: "/tasks/{id}/retry", scope: write, handle: (*Server).retryTask},
-		{method: "POST", path: "/ai/generate", scope: write, handle: (*Server).generate},
+		{method: "POST", path: "/ai/generate", scope: write, handle: (*Server).generate, budget: (*Server).generateBudget},
 	}
 }

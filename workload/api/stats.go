@@ -18,6 +18,7 @@ type Numbers interface {
 	RemoveTag(ctx context.Context, user englog.UserID, tag string, now time.Time) (int64, error)
 	Days(ctx context.Context, user englog.UserID, zone string, from, until time.Time) ([]englog.Day, error)
 	Totals(ctx context.Context, user englog.UserID) (englog.Totals, error)
+	Trend(ctx context.Context, user englog.UserID, zone string, from, until time.Time, step englog.TrendStep) (englog.Trend, error)
 	OnThisDay(ctx context.Context, user englog.UserID, day englog.Date, zone *time.Location) ([]englog.Hit, error)
 }
 

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -66,6 +68,11 @@ func (s *Server) writeSummary(c *call, d englog.Digest) error {
 	for _, h := range hits {
 		d.Entries = append(d.Entries, h.Entry)
 	}
+	if d.Kind == englog.DigestWeek && d.Project == "" {
+		if d.Insights, err = s.weekInsights(c, d.From); err != nil {
+			return err
+		}
+	}
 	text := d.Markdown()
 	if strings.HasPrefix(c.r.Header.Get("Accept"), "text/markdown") {
 		c.status = http.StatusOK
@@ -74,4 +81,27 @@ func (s *Server) writeSummary(c *call, d englog.Digest) error {
 		return nil
 	}
 	return c.json(http.StatusOK, summaryOutput{d.Kind, d.From, d.Until, len(hits), text})
+}
+
+// weekInsights are the sentences that a task found to say about a week; none until
+// it ran, and without AI.
+func (s *Server) weekInsights(c *call, monday englog.Date) ([]string, error) {
+	list, err := s.Analysis.InsightsOfUser(c.ctx, c.actor.UserID, englog.KindWeeklyInsight, monday.Time, englog.MaxPageSize)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range list {
+		if !i.Period.Equal(monday.Time) {
+			continue
+		}
+		var week struct {
+			Text            string   `json:"text"`
+			Recommendations []string `json:"recommendations"`
+		}
+		if err := json.Unmarshal(i.Data, &week); err != nil {
+			return nil, fmt.Errorf("read the insight of a week: %w", err)
+		}
+		return append([]string{week.Text}, week.Recommendations...), nil
+	}
+	return nil, nil
 }

@@ -140,8 +140,19 @@ type NewToken struct {
 	ExpiresAt time.Time // zero: never
 }
 
+// Keep says what is stored with an Idempotency-Key when a thing with a secret is
+// made; nil: there is no key.
+type Keep[T any] func(made T, secret string) (englog.Once, error)
+
+func (k Keep[T]) once(made T, secret string) (englog.Once, error) {
+	if k == nil {
+		return englog.Once{}, nil
+	}
+	return k(made, secret)
+}
+
 // CreateToken makes a personal access token; the secret is shown once.
-func (s *Service) CreateToken(ctx context.Context, by englog.Actor, in NewToken, from Client) (englog.AccessToken, string, error) {
+func (s *Service) CreateToken(ctx context.Context, by englog.Actor, in NewToken, from Client, keep Keep[englog.AccessToken]) (englog.AccessToken, string, error) {
 	now := s.Clock.Now()
 	t := englog.AccessToken{ID: uuid.Must(uuid.NewV7()), UserID: by.UserID, Scopes: in.Scopes, CreatedAt: now, ExpiresAt: in.ExpiresAt}
 	var err error
@@ -151,7 +162,11 @@ func (s *Service) CreateToken(ctx context.Context, by englog.Actor, in NewToken,
 	}
 	secret := randomToken(patPrefix)
 	t.Hash = hashToken(secret)
-	if err := s.Store.CreateToken(ctx, t); err != nil {
+	once, err := keep.once(t, secret)
+	if err != nil {
+		return t, "", err
+	}
+	if err := s.Store.CreateToken(ctx, t, once); err != nil {
 		return t, "", err
 	}
 	s.audit(ctx, by.UserID, "token_created", t.ID.String(), from)
@@ -196,11 +211,16 @@ func (s *Service) DeleteToken(ctx context.Context, by englog.Actor, id uuid.UUID
 
 const inviteLifetime = 14 * 24 * time.Hour
 
-// CreateInvite makes an invite for one new account.
-func (s *Service) CreateInvite(ctx context.Context, by englog.Actor, from Client) (invite string, expires time.Time, err error) {
+// CreateInvite makes an invite for one new account, good until the time that keep
+// is told.
+func (s *Service) CreateInvite(ctx context.Context, by englog.Actor, from Client, keep Keep[time.Time]) (invite string, expires time.Time, err error) {
 	now := s.Clock.Now()
 	invite, expires = randomToken(invitePrefix), now.Add(inviteLifetime)
-	if err := s.Store.CreateInvite(ctx, hashToken(invite), &by.UserID, now, expires); err != nil {
+	once, err := keep.once(expires, invite)
+	if err != nil {
+		return "", expires, err
+	}
+	if err := s.Store.CreateInvite(ctx, hashToken(invite), by.UserID, now, expires, once); err != nil {
 		return "", expires, err
 	}
 	s.audit(ctx, by.UserID, "invite_created", "", from)

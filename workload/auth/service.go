@@ -27,14 +27,14 @@ type Store interface {
 	Sessions(ctx context.Context, user englog.UserID, now time.Time) ([]englog.Session, error)
 	RevokeSession(ctx context.Context, user englog.UserID, id uuid.UUID, why string, now time.Time) error
 	RevokeSessions(ctx context.Context, user englog.UserID, keep uuid.UUID, now time.Time) error
-	CreateToken(ctx context.Context, t englog.AccessToken) error
+	CreateToken(ctx context.Context, t englog.AccessToken, once englog.Once) error
 	Tokens(ctx context.Context, user englog.UserID) ([]englog.AccessToken, error)
 	TokenByHash(ctx context.Context, hash []byte) (englog.AccessToken, error)
 	TouchToken(ctx context.Context, id uuid.UUID, now time.Time) error
 	DeleteToken(ctx context.Context, user englog.UserID, id uuid.UUID) error
 	RequestCode(ctx context.Context, email string, hash []byte, now, expires time.Time) (bool, error)
 	UseCode(ctx context.Context, email string, hash []byte, now time.Time) (bool, error)
-	CreateInvite(ctx context.Context, hash []byte, by *englog.UserID, now, expires time.Time) error
+	CreateInvite(ctx context.Context, hash []byte, by englog.UserID, now, expires time.Time, once englog.Once) error
 	HasUsers(ctx context.Context) (bool, error)
 	Record(ctx context.Context, a englog.Audit) error
 }

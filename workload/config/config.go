@@ -84,18 +84,28 @@ type Auth struct {
 
 // AI are the settings of the providers; Providers is their order.
 type AI struct {
-	Providers      []string
-	Timeout        time.Duration
-	OpenAIKey      Secret
-	OpenAIModel    string
-	OpenAIBaseURL  string
-	AzureKey       Secret
-	AzureEndpoint  string
-	AzureModel     string
-	AzureVersion   string
-	OllamaEndpoint string
-	OllamaModel    string
-	DailyRequests  int
+	Providers []string
+	// Timeout bounds one call of a provider with all its attempts.
+	Timeout               time.Duration
+	OpenAI, Azure, Ollama ProviderLimits
+	OpenAIKey             Secret
+	OpenAIModel           string
+	OpenAIBaseURL         string
+	AzureKey              Secret
+	AzureEndpoint         string
+	AzureModel            string
+	AzureVersion          string
+	OllamaEndpoint        string
+	OllamaModel           string
+	DailyRequests         int
+}
+
+// ProviderLimits are the settings that each provider has of its own.
+type ProviderLimits struct {
+	Timeout time.Duration // of one attempt; at most that of the whole call
+	// RequestsPerDay and TokensPerDay are what all users together may ask of the
+	// provider in one day (UTC); 0: no limit.
+	RequestsPerDay, TokensPerDay int64
 }
 
 // Mail is the SMTP server for login codes; without a host they go to the
@@ -182,6 +192,9 @@ func (c *Config) loadAI(p *parser) {
 		AzureVersion: p.text("AZURE_API_VERSION", "2024-10-21"), OllamaEndpoint: p.address("OLLAMA_ENDPOINT", ""),
 		OllamaModel: p.text("OLLAMA_MODEL", "llama3.2"), DailyRequests: p.number("AI_DAILY_REQUESTS", 500, 0, 1_000_000),
 	}
+	c.AI.OpenAI = ProviderLimits{p.attempt("OPENAI_TIMEOUT", c.AI.Timeout), p.count("OPENAI_REQUESTS_PER_DAY"), p.count("OPENAI_TOKENS_PER_DAY")}
+	c.AI.Azure = ProviderLimits{p.attempt("AZURE_TIMEOUT", c.AI.Timeout), p.count("AZURE_REQUESTS_PER_DAY"), p.count("AZURE_TOKENS_PER_DAY")}
+	c.AI.Ollama = ProviderLimits{p.attempt("OLLAMA_TIMEOUT", c.AI.Timeout), p.count("OLLAMA_REQUESTS_PER_DAY"), p.count("OLLAMA_TOKENS_PER_DAY")}
 	for _, name := range strings.FieldsFunc(p.lookup("AI_PROVIDERS"), func(r rune) bool { return r == ',' || r == ' ' }) {
 		switch name = strings.ToLower(name); name {
 		case "openai", "azureopenai", "ollama", "builtin":
@@ -243,7 +256,7 @@ func (c *Config) require(p *parser) {
 	switch c.Role {
 	case RoleAPI, RoleDev:
 		c.Database.require(p, false)
-		c.requireJWT(p)
+		c.Auth.JWTSecret.requireKey(p)
 	case RoleWorker:
 		c.Database.require(p, false)
 		if c.Environment == Production && len(c.AI.Providers) == 0 {
@@ -255,19 +268,20 @@ func (c *Config) require(p *parser) {
 		if c.APIURL == "" {
 			p.bad("API_URL", "it is not set: set the address of the API, for example http://englog-api")
 		}
+		c.Auth.SessionKey.requireKey(p)
 	}
 }
 
-// requireJWT refuses a signing key that could be guessed (RFC 7518, section 3.2:
-// at least as long as the hash).
-func (c *Config) requireJWT(p *parser) {
-	value, err := c.Auth.JWTSecret.Read()
+// requireKey refuses a key that could be guessed (RFC 7518, section 3.2: at least
+// as long as the hash).
+func (s Secret) requireKey(p *parser) {
+	value, err := s.Read()
 	switch {
 	case err != nil: // reported when it was read
 	case value == "":
-		p.bad("JWT_SECRET", "it is not set or empty: set at least 32 random bytes, for example from openssl rand -base64 48")
+		p.bad(s.name, "it is not set or empty: set at least 32 random bytes, for example from openssl rand -base64 48")
 	case len(value) < 32:
-		p.bad("JWT_SECRET", "it has %d bytes: set at least 32", len(value))
+		p.bad(s.name, "it has %d bytes: set at least 32", len(value))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/garnizeh/englog-operator/workload/config"
 )
@@ -50,7 +51,10 @@ func TestRolesNeedOnlyWhatTheyUse(t *testing.T) {
 		{config.RoleWorker, "AI_PROVIDERS", []string{"DB_HOST", "db", "ENVIRONMENT", "production"}},
 		{config.RoleWorker, "", []string{"DB_HOST", "db", "ENVIRONMENT", "production", "OLLAMA_ENDPOINT", "http://ollama:11434"}},
 		{config.RoleFrontend, "API_URL", nil},
-		{config.RoleFrontend, "", []string{"API_URL", "http://api"}},
+		{config.RoleFrontend, "SESSION_KEY", []string{"API_URL", "http://api"}},
+		{config.RoleFrontend, "SESSION_KEY", []string{"API_URL", "http://api", "SESSION_KEY", "short"}},
+		{config.RoleFrontend, "SESSION_KEY", []string{"API_URL", "http://api", "SESSION_KEY_FILE", "/nowhere/session"}},
+		{config.RoleFrontend, "", []string{"API_URL", "http://api", "SESSION_KEY", key}},
 		{config.RoleMigrate, "", []string{"DATABASE_MIGRATION_URL", "postgres://x"}},
 	} {
 		_, err := config.Load(c.role, env(c.env...))
@@ -105,5 +109,62 @@ func TestSecretsDoNotShow(t *testing.T) {
 		if strings.Contains(shown, key) || strings.Contains(shown, "hidden") {
 			t.Errorf("%s shows a secret: %s", format, shown)
 		}
+	}
+}
+
+// Each provider has a timeout and a budget of its own; no attempt outlasts the whole call.
+func TestProvidersHaveLimitsOfTheirOwn(t *testing.T) {
+	c, err := config.Load(config.RoleMigrate, env("DB_HOST", "db", "AI_TIMEOUT", "20s", "OPENAI_TIMEOUT", "5s", "OPENAI_REQUESTS_PER_DAY", "100",
+		"OPENAI_TOKENS_PER_DAY", "1000000000000", "OLLAMA_TIMEOUT", "10m", "AZURE_REQUESTS_PER_DAY", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.AI.OpenAI, (config.ProviderLimits{Timeout: 5 * time.Second, RequestsPerDay: 100, TokensPerDay: 1_000_000_000_000}); got != want {
+		t.Errorf("OpenAI: %+v, want %+v", got, want)
+	}
+	if got, want := c.AI.Ollama, (config.ProviderLimits{Timeout: 20 * time.Second}); got != want {
+		t.Errorf("Ollama: %+v, want %+v", got, want)
+	}
+	if got, want := c.AI.Azure, (config.ProviderLimits{Timeout: 20 * time.Second}); got != want {
+		t.Errorf("Azure: %+v, want %+v", got, want)
+	}
+	if _, err := config.Load(config.RoleMigrate, env("DB_HOST", "db", "OLLAMA_TOKENS_PER_DAY", "-1", "AZURE_TIMEOUT", "soon")); err == nil ||
+		!strings.Contains(err.Error(), "OLLAMA_TOKENS_PER_DAY: ") || !strings.Contains(err.Error(), "AZURE_TIMEOUT: ") {
+		t.Errorf("bad limits: %v", err)
+	}
+}
+
+// A URL gets the certificates to believe, and how strictly to check, unless it says so itself.
+func TestCertificatesOfStores(t *testing.T) {
+	for _, c := range []struct{ url, want string }{
+		{"postgres://u:p@db/n", "postgres://u:p@db/n?sslmode=verify-full&sslrootcert=%2Fca.crt"},
+		{"postgres://u:p@db/n?sslmode=require", "postgres://u:p@db/n?sslmode=require&sslrootcert=%2Fca.crt"},
+		{"postgres://db/n?sslrootcert=mine", "postgres://db/n?sslmode=verify-full&sslrootcert=mine"},
+		{"host=db user=u", "host=db user=u sslrootcert='/ca.crt' sslmode=verify-full"},
+	} {
+		loaded, err := config.Load(config.RoleWorker, env("DATABASE_URL", c.url, "DB_SSLMODE", "verify-full", "DB_SSLROOTCERT_FILE", "/ca.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := loaded.Database.ConnString(); err != nil || got != c.want {
+			t.Errorf("%s: got %s, %v; want %s", c.url, got, err, c.want)
+		}
+	}
+	plain, err := config.Load(config.RoleWorker, env("DATABASE_URL", "postgres://db/n", "DB_SSLMODE", "verify-full", "REDIS_HOST", "r", "REDIS_TLS", "require"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := plain.Database.ConnString(); got != "postgres://db/n" {
+		t.Errorf("without certificates the URL changed: %s", got)
+	}
+	if url, _ := plain.Redis.URL(); url != "rediss://r:6379" || !plain.Redis.AnyCertificate() {
+		t.Errorf("REDIS_TLS=require: %s, any certificate %v", url, plain.Redis.AnyCertificate())
+	}
+	missing, err := config.Load(config.RoleWorker, env("DB_HOST", "db", "REDIS_TLS", "verify-full", "REDIS_TLS_CA_FILE", "/nowhere/ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := missing.Redis.CA(); err == nil || !strings.Contains(err.Error(), "REDIS_TLS_CA") || missing.Redis.AnyCertificate() {
+		t.Errorf("a missing file of certificates is believed to be none: %v", err)
 	}
 }

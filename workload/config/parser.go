@@ -57,6 +57,20 @@ func (p *parser) number(name string, fallback, low, high int) int {
 	return n
 }
 
+// count reads how many there may be; 0, the default, means any number.
+func (p *parser) count(name string) int64 {
+	v := p.lookup(name)
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 {
+		p.bad(name, "%q is not valid: set a whole number, 0 for no limit", v)
+		return 0
+	}
+	return n
+}
+
 func (p *parser) duration(name string, fallback, low, high time.Duration) time.Duration {
 	v := p.lookup(name)
 	if v == "" {
@@ -68,6 +82,12 @@ func (p *parser) duration(name string, fallback, low, high time.Duration) time.D
 		return fallback
 	}
 	return d
+}
+
+// attempt reads how long one attempt may take: as long as the whole call unless
+// said, and never longer.
+func (p *parser) attempt(name string, call time.Duration) time.Duration {
+	return min(p.duration(name, call, time.Second, 10*time.Minute), call)
 }
 
 func (p *parser) ratio(name string, fallback float64) float64 {

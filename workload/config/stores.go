@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func (d Database) require(p *parser, migrate bool) {
 // ConnString returns the connection string with the credentials as they are now.
 func (d Database) ConnString() (string, error) {
 	if d.url.IsSet() {
-		return nonEmpty(d.url)
+		return d.certified(d.url)
 	}
 	return d.fromParts()
 }
@@ -51,9 +52,41 @@ func (d Database) ConnString() (string, error) {
 // where the usual one leads through a pooler.
 func (d Database) MigrationConnString() (string, error) {
 	if d.migrationURL.IsSet() {
-		return nonEmpty(d.migrationURL)
+		return d.certified(d.migrationURL)
 	}
 	return d.ConnString()
+}
+
+// certified adds to a URL the certificates to believe, and with them how strictly
+// to check, as far as the URL does not say so itself.
+func (d Database) certified(s Secret) (string, error) {
+	raw, err := nonEmpty(s)
+	if err != nil || d.rootCert == "" {
+		return raw, err
+	}
+	mode, err := d.mode.Read()
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme == "" { // keywords and values
+		if !strings.Contains(raw, "sslrootcert=") {
+			raw += " sslrootcert='" + d.rootCert + "'"
+		}
+		if mode != "" && !strings.Contains(raw, "sslmode=") {
+			raw += " sslmode=" + mode
+		}
+		return raw, nil
+	}
+	query := u.Query()
+	if !query.Has("sslrootcert") {
+		query.Set("sslrootcert", d.rootCert)
+	}
+	if mode != "" && !query.Has("sslmode") {
+		query.Set("sslmode", mode)
+	}
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }
 
 func nonEmpty(s Secret) (string, error) {
@@ -95,15 +128,15 @@ func orDefault(v, fallback string) string {
 
 // Redis says how to reach Redis: by one URL or by its parts.
 type Redis struct {
-	url, host, port, user, password Secret
-	tls                             bool
-	MaxRetries                      int
+	url, host, port, user, password, ca Secret
+	tls                                 string
+	MaxRetries                          int
 }
 
 func loadRedis(p *parser) Redis {
 	return Redis{
 		url: p.secret("REDIS_URL"), host: p.secret("REDIS_HOST"), port: p.secret("REDIS_PORT"), user: p.secret("REDIS_USER"),
-		password: p.secret("REDIS_PASSWORD"), tls: p.oneOf("REDIS_TLS", "disable", "disable", "require", "verify-full") != "disable",
+		password: p.secret("REDIS_PASSWORD"), ca: p.secret("REDIS_TLS_CA"), tls: p.oneOf("REDIS_TLS", "disable", "disable", "require", "verify-full"),
 		MaxRetries: p.number("REDIS_MAX_RETRIES", 3, 0, 20),
 	}
 }
@@ -127,7 +160,7 @@ func (r Redis) URL() (string, error) {
 		return "", err
 	}
 	u := url.URL{Scheme: "redis", Host: net.JoinHostPort(host, orDefault(port, "6379"))}
-	if r.tls {
+	if r.tls != "disable" {
 		u.Scheme = "rediss"
 	}
 	if user != "" {
@@ -138,6 +171,18 @@ func (r Redis) URL() (string, error) {
 
 // Password returns the password as it is now; empty if the URL has it.
 func (r Redis) Password() (string, error) { return r.password.Read() }
+
+// CA returns the certificates (PEM) that sign Redis', as they are now; empty: those
+// of the system.
+func (r Redis) CA() (string, error) {
+	if !r.ca.IsSet() {
+		return "", nil
+	}
+	return nonEmpty(r.ca)
+}
+
+// AnyCertificate reports that TLS is asked for and the certificate does not matter.
+func (r Redis) AnyCertificate() bool { return r.tls == "require" && !r.ca.IsSet() }
 
 // String hides the credentials, which fmt would reach otherwise.
 func (Database) String() string { return "[database]" }

@@ -131,33 +131,3 @@ func (w *Week) count(entries []englog.SubjectEntry) {
 		w.MoodAverage = &mean
 	}
 }
-
-// Generate drafts an entry from a prompt, in the user's name and budget. Whether the user allows AI at all is for the caller
-// to ask (Preferences.AIEnabled). Errors are safe to show: invalid for a bad prompt, unavailable otherwise.
-func Generate(ctx context.Context, analyst Analyst, userID englog.UserID, prompt, background, requestID string) (Draft, string, error) {
-	if n := len([]rune(strings.TrimSpace(prompt))); n < 3 || n > 2000 {
-		return Draft{}, "", englog.Invalid("prompt", "must have 3 to 2000 characters")
-	}
-	if len([]rune(background)) > 5000 {
-		return Draft{}, "", englog.Invalid("context", "must have at most 5000 characters")
-	}
-	subject := englog.Subject{UserID: userID, Body: background}
-	answer, err := analyst.Complete(ctx, request(ai.KindDraft, subject, prompt, requestID))
-	if err != nil {
-		return Draft{}, "", unavailable(err)
-	}
-	var d Draft
-	if err := json.Unmarshal(answer.Data, &d); err != nil {
-		return Draft{}, "", unavailable(err)
-	}
-	return d, answer.Provider, nil
-}
-
-func unavailable(err error) error {
-	out := englog.Unavailable("No AI provider could answer now. Try again later.", err)
-	var failure *englog.Failure
-	if errors.As(err, &failure) && failure.After > 0 {
-		out.RetryAfter = failure.After
-	}
-	return out
-}

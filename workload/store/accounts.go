@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	englog "github.com/garnizeh/englog-operator/workload"
@@ -164,10 +165,57 @@ const (
 	purgeKeysSQL     = `DELETE FROM idempotency_keys WHERE created_at < $1`
 	purgeCodesSQL    = `DELETE FROM login_codes WHERE expires_at < $1`
 	purgeInvitesSQL  = `DELETE FROM invites WHERE expires_at < $1`
+	purgeDraftsSQL   = `DELETE FROM drafts WHERE created_at < $1`
+	purgeUsageSQL    = `DELETE FROM ai_usage WHERE day < $1::timestamptz::date`
+	purgeLimitsSQL   = `DELETE FROM ai_provider_usage WHERE day < $1::timestamptz::date`
+	purgeAuditSQL    = `DELETE FROM audit_log WHERE at < $1 AND id < (SELECT min(b.id) + 10000 FROM audit_log b)`
 )
 
+// For how long things are kept that nobody needs to go on with.
+const (
+	keepDone  = 30 * 24 * time.Hour      // tasks that are done or cancelled
+	keepDead  = 90 * 24 * time.Hour      // tasks that were given up, which their users may run again
+	keepUsage = 400 * 24 * time.Hour     // what was asked of AI providers
+	keepAudit = 7 * 365 * 24 * time.Hour // the audit log
+)
+
+// purgeTasksSQL removes finished tasks, at most $4 in one go. Ids are UUIDs of version 7, which begin with the time of creation: those
+// below $3 are old, and the primary key finds them. (A weekly task's id is random; few of them are found, and few there are.) An insight
+// stays as long as its entry.
+const purgeTasksSQL = `
+DELETE FROM tasks WHERE id IN (
+       SELECT t.id FROM tasks t
+        WHERE t.id < $3::uuid AND ((t.state IN ('done', 'cancelled') AND t.finished_at < $1) OR (t.state = 'dead' AND t.finished_at < $2))
+        ORDER BY t.id LIMIT $4::integer FOR UPDATE SKIP LOCKED)`
+
+// firstID is the lowest UUID of version 7 that is made at a time.
+func firstID(t time.Time) (id uuid.UUID) {
+	ms := uint64(t.UnixMilli())
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	return id
+}
+
+// PurgeTasks removes tasks that were finished long ago, in bounded steps, and returns how many went.
+func (s *Store) PurgeTasks(ctx context.Context, now time.Time) (int64, error) {
+	const step = 5000
+	var gone int64
+	for {
+		tag, err := s.pool.Exec(ctx, purgeTasksSQL, now.Add(-keepDone), now.Add(-keepDead), firstID(now.Add(-keepDone)), int32(step))
+		if err != nil {
+			return gone, fmt.Errorf("purge finished tasks: %w", err)
+		}
+		gone += tag.RowsAffected()
+		if tag.RowsAffected() < step {
+			return gone, nil
+		}
+	}
+}
+
 // Purge removes what is past its time: accounts after their grace period with
-// everything they own, ended sessions, old idempotency keys, codes and invites.
+// everything they own, ended sessions, old idempotency keys, codes, invites,
+// prompts, finished tasks, counts and records.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	batch := &pgx.Batch{}
 	batch.Queue(purgeUsersSQL, now.Add(-englog.DeletionGrace))
@@ -175,17 +223,29 @@ func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	batch.Queue(purgeKeysSQL, now.Add(-24*time.Hour))
 	batch.Queue(purgeCodesSQL, now.Add(-24*time.Hour))
 	batch.Queue(purgeInvitesSQL, now.Add(-30*24*time.Hour))
+	batch.Queue(purgeDraftsSQL, now.Add(-time.Hour))
+	batch.Queue(purgeUsageSQL, now.Add(-keepUsage))
+	batch.Queue(purgeLimitsSQL, now.Add(-keepUsage))
+	batch.Queue(purgeAuditSQL, now.Add(-keepAudit))
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("purge what is past its time: %w", err)
 	}
-	return nil
+	_, err := s.PurgeTasks(ctx, now)
+	return err
 }
 
 const insertInviteSQL = `INSERT INTO invites (hash, created_by, created_at, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 
-// CreateInvite stores an invite; by is nil for the first one of an instance.
-func (s *Store) CreateInvite(ctx context.Context, hash []byte, by *englog.UserID, now, expires time.Time) error {
-	return s.exec(ctx, "create an invite", insertInviteSQL, hash, by, now, expires)
+// CreateInvite stores an invite of a user.
+func (s *Store) CreateInvite(ctx context.Context, hash []byte, by englog.UserID, now, expires time.Time, once englog.Once) error {
+	err := s.keyed(ctx, by, now, once, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, insertInviteSQL, hash, by, now, expires)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create an invite: %w", err)
+	}
+	return nil
 }
 
 const anyUserSQL = `SELECT EXISTS (SELECT 1 FROM users)`

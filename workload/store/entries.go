@@ -20,9 +20,6 @@ const insertEntryPart = `INSERT INTO entries (user_id, id, version, title, body,
        metadata, source, word_count, occurred_at, created_at, updated_at` + moreColumns + `)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17` + moreInsert + `)`
 
-const insertKeyPart = `INSERT INTO idempotency_keys (user_id, key, request_hash, status, etag, body, created_at)
-VALUES ($%d, $%d, $%d, $%d, $%d, $%d, $%d)`
-
 // entryArgCount is the number of entryArgs.
 var entryArgCount = len(entryArgs(englog.Entry{}))
 
@@ -58,15 +55,6 @@ var (
 		insertTasksSQL(entryArgCount)
 )
 
-// keyPart numbers the parameters of insertKeyPart from offset+1.
-func keyPart(offset int) string {
-	n := make([]any, 7)
-	for i := range n {
-		n[i] = offset + i + 1
-	}
-	return fmt.Sprintf(insertKeyPart, n...) //nolint:staticcheck // seven verbs, seven numbers
-}
-
 // CreateEntry stores a new entry with its tasks, and with a key also the answer
 // that a repeated request gets. It returns the tasks to kick now. A key that was
 // used before is a conflict: SavedAnswer tells what to do.
@@ -79,38 +67,19 @@ func (s *Store) CreateEntry(ctx context.Context, e englog.Entry, t englog.NewTas
 	sql := createEntrySQL
 	if key.Key != "" {
 		sql = createEntryKeyedSQL
-		args = append(args, e.UserID, key.Key, key.RequestHash, saved.Status, saved.ETag, saved.Body, e.CreatedAt)
+		args = append(args, keyArgs(e.UserID, e.CreatedAt, englog.Once{Key: key, Saved: saved})...)
 	}
 	_, err = once(func() (struct{}, error) {
 		_, err := s.pool.Exec(ctx, sql, args...)
 		return struct{}{}, err
 	})
-	if state, constraint := sqlState(err); state == stateUniqueViolation && constraint == "idempotency_keys_pkey" {
-		return nil, &englog.Error{Code: englog.CodeConflict, Message: "The Idempotency-Key was used before.", Err: err}
+	if keyWasUsed(err) {
+		return nil, errKeyUsed
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create an entry: %w", err)
 	}
 	return refs, nil
-}
-
-const savedAnswerSQL = `SELECT request_hash, status, etag, body FROM idempotency_keys WHERE user_id = $1 AND key = $2`
-
-// SavedAnswer returns the answer that was given to an idempotency key. The same
-// key with another request is invalid.
-func (s *Store) SavedAnswer(ctx context.Context, user englog.UserID, key englog.IdempotencyKey) (englog.Saved, error) {
-	var saved englog.Saved
-	var hash []byte
-	err := s.pool.QueryRow(ctx, savedAnswerSQL, user, key.Key).Scan(&hash, &saved.Status, &saved.ETag, &saved.Body)
-	switch {
-	case isNoRows(err):
-		return saved, englog.NotFound("idempotency key")
-	case err != nil:
-		return saved, fmt.Errorf("read the answer of an idempotency key: %w", err)
-	case string(hash) != string(key.RequestHash):
-		return saved, englog.Invalid("Idempotency-Key", "was used before with another request: use a new key for a new request")
-	}
-	return saved, nil
 }
 
 // Entry reads one entry of a user.
@@ -208,9 +177,12 @@ func (s *Store) whyUnchanged(ctx context.Context, user englog.UserID, id englog.
 	return englog.Stale(current)
 }
 
-// CreateEntries stores several entries with their tasks, all or none.
-func (s *Store) CreateEntries(ctx context.Context, entries []englog.Entry, tasks []englog.NewTasks) ([]englog.TaskRef, error) {
+// CreateEntries stores several entries of one user with their tasks, all or none.
+func (s *Store) CreateEntries(ctx context.Context, entries []englog.Entry, tasks []englog.NewTasks, once englog.Once) ([]englog.TaskRef, error) {
 	batch := &pgx.Batch{}
+	if once.Key.Key != "" {
+		batch.Queue(insertKeySQL, keyArgs(entries[0].UserID, entries[0].CreatedAt, once)...)
+	}
 	var all []englog.TaskRef
 	for i, e := range entries {
 		taskArgs, refs, err := insertTasksArgs(tasks[i])
@@ -221,7 +193,11 @@ func (s *Store) CreateEntries(ctx context.Context, entries []englog.Entry, tasks
 		all = append(all, refs...)
 	}
 	// Without an explicit BEGIN the statements of a batch are one transaction.
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	err := s.pool.SendBatch(ctx, batch).Close()
+	if keyWasUsed(err) {
+		return nil, errKeyUsed
+	}
+	if err != nil {
 		return nil, fmt.Errorf("create entries: %w", err)
 	}
 	return all, nil

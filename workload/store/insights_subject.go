@@ -12,7 +12,8 @@ import (
 )
 
 const subjectSQL = `
-SELECT e.title, e.body, e.kind, e.project, e.mood, e.tags, e.occurred_at, u.ai_enabled AND $3::text <> ALL (u.disabled_tasks)
+SELECT e.title, e.body, e.kind, e.project, e.mood, e.tags, e.occurred_at,
+       u.ai_enabled AND u.deleted_at IS NULL AND $3::text <> ALL (u.disabled_tasks)
   FROM entries e JOIN users u ON u.id = e.user_id
  WHERE e.id = $1::uuid AND e.version = $2::integer`
 
@@ -20,11 +21,11 @@ const weekSQL = `
 SELECT e.title, left(e.body, 4000), e.kind, e.project, e.impact, e.mood, e.tags, e.duration_minutes, e.occurred_at
   FROM entries e JOIN users u ON u.id = e.user_id
  WHERE e.user_id = $1::uuid AND e.occurred_at >= $2::date AND e.occurred_at < $2::date + 7
-   AND u.ai_enabled AND $3::text <> ALL (u.disabled_tasks)
+   AND u.ai_enabled AND u.deleted_at IS NULL AND $3::text <> ALL (u.disabled_tasks)
  ORDER BY e.occurred_at, e.id LIMIT 500`
 
 // Subject reads the text that a claimed task is about. It reports false when the task is no longer wanted: its entry has a
-// newer version or is gone, the user switched the kind off, or the week is empty.
+// newer version or is gone, the user switched the kind off or deleted the account, or the week is empty.
 func (s *Tasks) Subject(ctx context.Context, c englog.Claimed) (englog.Subject, bool, error) {
 	if c.EntryID == uuid.Nil {
 		return s.weekSubject(ctx, c)
@@ -76,6 +77,31 @@ ON CONFLICT (user_id, day) DO UPDATE SET requests = a.requests + excluded.reques
 func (s *Tasks) AddAIUsage(ctx context.Context, userID uuid.UUID, u englog.AIUsage) error {
 	if _, err := s.pool.Exec(ctx, addAIUsageSQL, userID, u.Requests, u.Tokens); err != nil {
 		return fmt.Errorf("recording use of AI: %w", err)
+	}
+	return nil
+}
+
+const providerUsageSQL = `
+SELECT requests, tokens FROM ai_provider_usage WHERE provider = $1 AND day = (now() AT TIME ZONE 'UTC')::date`
+
+// ProviderUsage returns what all users together asked of a provider today (UTC).
+func (s *Tasks) ProviderUsage(ctx context.Context, provider string) (englog.AIUsage, error) {
+	var u englog.AIUsage
+	err := s.pool.QueryRow(ctx, providerUsageSQL, provider).Scan(&u.Requests, &u.Tokens)
+	if err != nil && !isNoRows(err) {
+		return u, fmt.Errorf("reading the budget of a provider: %w", err)
+	}
+	return u, nil
+}
+
+const addProviderUsageSQL = `
+INSERT INTO ai_provider_usage AS a (provider, day, requests, tokens) VALUES ($1, (now() AT TIME ZONE 'UTC')::date, $2::integer, $3::bigint)
+ON CONFLICT (provider, day) DO UPDATE SET requests = a.requests + excluded.requests, tokens = a.tokens + excluded.tokens`
+
+// AddProviderUsage adds to what was asked of a provider today.
+func (s *Tasks) AddProviderUsage(ctx context.Context, provider string, u englog.AIUsage) error {
+	if _, err := s.pool.Exec(ctx, addProviderUsageSQL, provider, u.Requests, u.Tokens); err != nil {
+		return fmt.Errorf("recording use of a provider: %w", err)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 func allQueries() map[string]string {
 	all := map[string]string{
 		"entrySQL": entrySQL, "createEntrySQL": createEntrySQL, "createEntryKeyedSQL": createEntryKeyedSQL,
-		"savedAnswerSQL": savedAnswerSQL, "updateEntrySQL": updateEntrySQL, "deleteEntrySQL": deleteEntrySQL,
+		"savedAnswerSQL": savedAnswerSQL, "insertKeySQL": insertKeySQL, "updateEntrySQL": updateEntrySQL, "deleteEntrySQL": deleteEntrySQL,
 		"deleteEntriesSQL": deleteEntriesSQL, "entryVersionSQL": entryVersionSQL, "listEntriesSQL": listEntriesSQL,
 		"listEntriesAfterSQL": listEntriesAfterSQL, "schemaSQL": schemaSQL, "heartbeatSQL": heartbeatSQL,
 		"forgetInstanceSQL": forgetInstanceSQL, "settleSQL": settleSQL, "createCompatibilitySQL": createCompatibilitySQL,

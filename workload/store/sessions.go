@@ -154,16 +154,19 @@ INSERT INTO access_tokens (id, user_id, name, hash, scopes, created_at, expires_
 SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT count(id) FROM access_tokens WHERE user_id = $2) < 100`
 
 // CreateToken stores a personal access token; a user may have 100.
-func (s *Store) CreateToken(ctx context.Context, t englog.AccessToken) error {
-	tag, err := s.pool.Exec(ctx, insertTokenSQL, t.ID, t.UserID, t.Name, t.Hash, t.Scopes, t.CreatedAt, orNull(t.ExpiresAt))
+func (s *Store) CreateToken(ctx context.Context, t englog.AccessToken, once englog.Once) error {
+	err := s.keyed(ctx, t.UserID, t.CreatedAt, once, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, insertTokenSQL, t.ID, t.UserID, t.Name, t.Hash, t.Scopes, t.CreatedAt, orNull(t.ExpiresAt))
+		if err == nil && tag.RowsAffected() == 0 {
+			err = englog.Errorf(englog.CodeConflict, "There are 100 tokens already. Delete one first.")
+		}
+		return err
+	})
 	if state, constraint := sqlState(err); state == stateUniqueViolation && constraint == "access_tokens_name" {
 		return englog.Errorf(englog.CodeConflict, "A token of this name exists.")
 	}
 	if err != nil {
 		return fmt.Errorf("create an access token: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return englog.Errorf(englog.CodeConflict, "There are 100 tokens already. Delete one first.")
 	}
 	return nil
 }

@@ -10,5 +10,11 @@ func taskQueries() map[string]string {
 		"entryTasksSQL": entryTasksSQL, "failedTasksSQL": failedTasksSQL, "entryInsightsSQL": entryInsightsSQL,
 		"userInsightsSQL": userInsightsSQL, "rerunSQL": rerunSQL, "rerunTaskSQL": rerunTaskSQL, "weeklySQL": weeklySQL,
 		"subjectSQL": subjectSQL, "weekSQL": weekSQL, "aiUsageSQL": aiUsageSQL, "addAIUsageSQL": addAIUsageSQL,
+		"providerUsageSQL": providerUsageSQL, "addProviderUsageSQL": addProviderUsageSQL,
+		"insertDraftSQL": insertDraftSQL, "claimDraftsSQL": claimDraftsSQL, "answerDraftSQL": answerDraftSQL, "draftSQL": draftSQL,
+		"deleteDraftSQL": deleteDraftSQL, "purgeTasksSQL": purgeTasksSQL, "purgeDraftsSQL": purgeDraftsSQL, "purgeUsageSQL": purgeUsageSQL,
+		"purgeLimitsSQL": purgeLimitsSQL, "purgeAuditSQL": purgeAuditSQL,
+		"trendPointsSQL": trendPointsSQL, "trendLabelsSQL": trendLabelsSQL, "trendEmotionsSQL": trendEmotionsSQL,
+		"trendThemesSQL": trendThemesSQL, "trendHoursSQL": trendHoursSQL,
 	}
 }

@@ -68,14 +68,26 @@ type Service struct {
 	Store   *store.Store
 	Mailbox *mail.Mailbox
 	Logs    *Buffer
-	redis   *redisx.Client
-	spec    routers.Router
+	// Worker is the queue's; Drain it to see what nobody works on.
+	Worker   *queue.Worker
+	database string
+	instance string
+	redisURL string
+	redis    *redisx.Client
+	spec     routers.Router
 }
 
 // Options change a service before it starts; any may be nil.
 type Options struct {
 	Auth func(*auth.Options)
 	API  func(*api.Options)
+	// AI answers the worker's requests; the built-in provider unless given.
+	AI insight.Analyst
+	// Concurrency is how many tasks the worker runs at once; 0: its usual number.
+	Concurrency int
+	// Beside is another service: this one shares its database, Redis and clock, as
+	// a second pod does.
+	Beside *Service
 	// Redis is a server of the test's own, to be stopped or wiped; the shared one
 	// unless given.
 	Redis *testrig.Redis
@@ -84,15 +96,13 @@ type Options struct {
 // Start starts an API on a new database, and a worker. The test runs beside others.
 func Start(t testing.TB, o Options) *Service {
 	t.Helper()
-	if p, ok := t.(*testing.T); ok {
+	if p, ok := t.(*testing.T); ok && o.Beside == nil {
 		p.Parallel()
 	}
-	s := &Service{Clock: &Clock{}, Store: testrig.OpenStore(t, testrig.Database(t)), Mailbox: &mail.Mailbox{}, Logs: &Buffer{}, spec: loadSpec(t)}
-	if o.Redis == nil {
-		o.Redis = testrig.SharedRedis(t)
-	}
-	address := o.Redis.URL()
-	client, err := redisx.Open(redisx.Options{URL: func() (string, error) { return address, nil }, Instance: "test." + uuid.NewString()})
+	s := &Service{Clock: &Clock{}, Mailbox: &mail.Mailbox{}, Logs: &Buffer{}, spec: loadSpec(t)}
+	s.place(t, o)
+	s.Store = testrig.OpenStore(t, s.database)
+	client, err := redisx.Open(redisx.Options{URL: func() (string, error) { return s.redisURL, nil }, Instance: s.instance})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,13 +115,26 @@ func Start(t testing.TB, o Options) *Service {
 	wg.Go(func() { kicker.Run(ctx) })
 	server := httptest.NewServer(s.handler(t, o, client, kicker, log))
 	s.URL = server.URL
-	s.startWorker(t, ctx, &wg, log)
+	s.startWorker(t, ctx, &wg, o, log)
 	t.Cleanup(func() {
 		server.Close()
 		cancel()
 		wg.Wait()
 	})
 	return s
+}
+
+// place decides where the data lies.
+func (s *Service) place(t testing.TB, o Options) {
+	t.Helper()
+	if other := o.Beside; other != nil {
+		s.database, s.redisURL, s.instance, s.Clock = other.database, other.redisURL, other.instance, other.Clock
+		return
+	}
+	if o.Redis == nil {
+		o.Redis = testrig.SharedRedis(t)
+	}
+	s.database, s.redisURL, s.instance = testrig.Database(t), o.Redis.URL(), "test."+uuid.NewString()
 }
 
 func (s *Service) handler(t testing.TB, o Options, client *redisx.Client, kicker *queue.Kicker, log *slog.Logger) http.Handler {
@@ -132,15 +155,29 @@ func (s *Service) handler(t testing.TB, o Options, client *redisx.Client, kicker
 	}
 	options := api.Options{Accounts: auth.New(authOptions), Entries: s.Store, Analysis: s.Store.Tasks(), Numbers: s.Store, Kicker: kicker,
 		Limiter: redisx.NewLimiter(client), Clock: s.Clock, Log: log, Registry: prometheus.NewRegistry(), Kinds: englog.EntryTaskKinds(),
-		MaxContentSize: 50_000, RateLimit: 1000, Mailbox: s.Mailbox}
+		MaxContentSize: 50_000, RateLimit: 1000, Mailbox: s.Mailbox, Generator: generator{insight.Desk{Drafts: s.Store.Tasks(), Patience: 10 * time.Second}},
+		GenerateTimeout: 15 * time.Second}
 	if o.API != nil {
 		o.API(&options)
 	}
 	return api.New(options)
 }
 
-func (s *Service) startWorker(t testing.TB, ctx context.Context, wg *sync.WaitGroup, log *slog.Logger) {
-	found, err := insight.Handlers(s.Store.Tasks(), ai.Builtin{}, englog.TaskKinds())
+// generator asks the worker for drafts.
+type generator struct{ desk insight.Desk }
+
+func (g generator) Generate(ctx context.Context, user englog.UserID, prompt, about string) (api.Draft, error) {
+	d, provider, err := g.desk.Generate(ctx, englog.DraftRequest{UserID: user, Prompt: prompt, Background: about})
+	return api.Draft{Title: d.Title, Body: d.Body, Kind: d.Kind, Mood: d.Mood, Tags: append([]string{}, d.Tags...), Provider: provider}, err
+}
+
+func (s *Service) startWorker(t testing.TB, ctx context.Context, wg *sync.WaitGroup, o Options, log *slog.Logger) {
+	if o.AI == nil {
+		o.AI = ai.Builtin{}
+	}
+	drafter := &insight.Drafter{Drafts: s.Store.Tasks(), Analyst: o.AI, Patience: 10 * time.Second, Log: log}
+	wg.Go(func() { drafter.Run(ctx) })
+	found, err := insight.Handlers(s.Store.Tasks(), o.AI, englog.TaskKinds())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,14 +187,16 @@ func (s *Service) startWorker(t testing.TB, ctx context.Context, wg *sync.WaitGr
 		handlers = append(handlers, h)
 		kinds = append(kinds, englog.KindVersion{Kind: h.Kind(), Version: h.Kind().Version()})
 	}
-	streams, err := s.redis.Streams("worker", kinds)
+	owner := "worker-" + uuid.NewString()
+	streams, err := s.redis.Streams(owner, kinds)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := queue.New(queue.Options{Store: s.Store.Tasks(), Transport: streams, Handlers: handlers, Owner: "worker", Log: log})
+	w, err := queue.New(queue.Options{Store: s.Store.Tasks(), Transport: streams, Handlers: handlers, Owner: owner, Concurrency: o.Concurrency, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Worker = w
 	wg.Go(func() {
 		if err := w.Run(ctx); err != nil {
 			t.Error(err)
