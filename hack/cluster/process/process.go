@@ -52,11 +52,26 @@ func (t Table) Start(s Spec) error {
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	keepInherited()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	go func() { _ = cmd.Wait() }() // reaps it if it dies while we live
 	return t.write(s.Name, cmd.Process.Pid)
+}
+
+// keepInherited keeps files that this program was started with from what it starts: a caller's lock, as of flock(1), would else be held
+// for as long as the cluster runs.
+func keepInherited() {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // argv enters the namespace with nsenter, which keeps the mount namespace: `ip netns exec` mounts a new /sys, and

@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,6 +33,25 @@ func TestStartFindStop(t *testing.T) {
 	}
 	if _, state, err := stat(pid); err == nil && state != "Z" {
 		t.Errorf("process is in state %s after Stop", state)
+	}
+}
+
+// As with the lock of `flock FILE go run ./hack/cluster up`: it must end with the command, not with the cluster.
+func TestStartedProcessesHoldNoFileOfTheCaller(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	fd, err := syscall.Open(path, syscall.O_CREAT|syscall.O_RDWR, 0o600) // without O_CLOEXEC, as a shell opens it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	table := table(t)
+	if err := table.Start(Spec{Name: "sleeper", Command: []string{"sleep", "60"}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { table.Stop("sleeper", syscall.SIGKILL, time.Second) })
+	held := filepath.Join("/proc", strconv.Itoa(table.PID("sleeper")), "fd", strconv.Itoa(fd))
+	if target, err := os.Readlink(held); err == nil && target == path {
+		t.Errorf("the process holds %s open", path)
 	}
 }
 
