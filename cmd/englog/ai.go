@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,17 +18,17 @@ import (
 	"github.com/garnizeh/englog-operator/workload/obs"
 )
 
-// newRouter asks the configured providers in their order.
-func newRouter(c config.AI, budget ai.Budget, log *slog.Logger, registry prometheus.Registerer) (*ai.Router, error) {
+// newRouter asks the configured providers in their order; a nil transport is the default.
+func newRouter(c config.AI, transport http.RoundTripper, budget ai.Budget, log *slog.Logger, registry prometheus.Registerer) (*ai.Router, error) {
 	models := make([]ai.Model, 0, len(c.Providers))
 	for _, name := range c.Providers {
 		switch name {
 		case "openai":
-			models = append(models, ai.NewOpenAI(c.OpenAIBaseURL, c.OpenAIModel, c.OpenAIKey.Read, ai.Patience{Attempt: c.OpenAI.Timeout, Call: c.Timeout}))
+			models = append(models, ai.NewOpenAI(c.OpenAIBaseURL, c.OpenAIModel, c.OpenAIKey.Read, ai.Connection{Attempt: c.OpenAI.Timeout, Call: c.Timeout, Transport: transport}))
 		case "azureopenai":
-			models = append(models, ai.NewAzure(c.AzureEndpoint, c.AzureModel, c.AzureVersion, c.AzureKey.Read, ai.Patience{Attempt: c.Azure.Timeout, Call: c.Timeout}))
+			models = append(models, ai.NewAzure(c.AzureEndpoint, c.AzureModel, c.AzureVersion, c.AzureKey.Read, ai.Connection{Attempt: c.Azure.Timeout, Call: c.Timeout, Transport: transport}))
 		case "ollama":
-			models = append(models, ai.NewOllama(c.OllamaEndpoint, c.OllamaModel, ai.Patience{Attempt: c.Ollama.Timeout, Call: c.Timeout}))
+			models = append(models, ai.NewOllama(c.OllamaEndpoint, c.OllamaModel, ai.Connection{Attempt: c.Ollama.Timeout, Call: c.Timeout, Transport: transport}))
 		case "builtin":
 			models = append(models, ai.Builtin{})
 		default:

@@ -80,7 +80,7 @@ func (h *health) checkStores(ctx context.Context, c config.Config, needsRedis bo
 
 // reportAI says of each provider whether it can be reached, and asks nothing that costs.
 func (h *health) reportAI(ctx context.Context, c config.Config) {
-	router, err := newRouter(c.AI, nil, slog.New(slog.DiscardHandler), nil)
+	router, err := newRouter(c.AI, nil, nil, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		h.Checks["ai"] = err.Error()
 		return

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -15,8 +14,7 @@ import (
 )
 
 // startTracing sends traces where tracing is on and a collector is named; nil
-// elsewhere. Requests to providers are traced through the default transport,
-// which their clients use.
+// elsewhere.
 func startTracing(ctx context.Context, c config.Config, log *slog.Logger) (*obs.Tracing, error) {
 	if !c.TracingEnabled {
 		return nil, nil
@@ -25,13 +23,8 @@ func startTracing(ctx context.Context, c config.Config, log *slog.Logger) (*obs.
 		log.Info("no traces are sent: OTEL_EXPORTER_OTLP_ENDPOINT is not set")
 		return nil, nil
 	}
-	tracing, err := obs.StartTracing(ctx, obs.TraceOptions{Endpoint: c.OTLPEndpoint, Ratio: c.TraceRatio, Attributes: map[string]string{
+	return obs.StartTracing(ctx, obs.TraceOptions{Endpoint: c.OTLPEndpoint, Ratio: c.TraceRatio, Attributes: map[string]string{
 		"service.version": c.Identity.Version, "service.instance.id": c.Identity.Pod, "englog.role": c.Role, "englog.revision": c.Identity.Revision}})
-	if err != nil {
-		return nil, err
-	}
-	http.DefaultTransport = tracing.Transport(http.DefaultTransport)
-	return tracing, nil
 }
 
 func closeTracing(t *obs.Tracing, log *slog.Logger) {

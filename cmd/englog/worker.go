@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 		return nil, err
 	}
 	registry := obs.NewRegistry(run.Version, c.Identity.Revision, c.Identity.Color, c.Role)
-	router, err := newRouter(c.AI, s.Tasks(), log, registry)
+	router, err := newRouter(c.AI, tracing.Transport(http.DefaultTransport), s.Tasks(), log, registry)
 	if err != nil {
 		return nil, err
 	}

@@ -52,28 +52,29 @@ const (
 	rungPlain
 )
 
-// Patience is how long a provider may take.
-type Patience struct {
-	Attempt time.Duration // for one request
-	Call    time.Duration // for all requests that one answer takes
+// Connection is how a provider is reached, and how long it may take.
+type Connection struct {
+	Attempt   time.Duration     // for one request
+	Call      time.Duration     // for all requests that one answer takes
+	Transport http.RoundTripper // nil: the default
 }
 
 // NewOpenAI returns the provider of OpenAI itself; an empty base URL is OpenAI's own.
-func NewOpenAI(baseURL, model string, key func() (string, error), p Patience) *OpenAI {
+func NewOpenAI(baseURL, model string, key func() (string, error), c Connection) *OpenAI {
 	return NewCompatible(OpenAIOptions{Name: "openai", BaseURL: orDefault(baseURL, "https://api.openai.com/v1"), Model: model, Key: key,
-		Timeout: p.Attempt, CallTimeout: p.Call})
+		Timeout: c.Attempt, CallTimeout: c.Call, Transport: c.Transport})
 }
 
 // NewAzure returns the provider of one deployment on Azure OpenAI.
-func NewAzure(endpoint, deployment, version string, key func() (string, error), p Patience) *OpenAI {
+func NewAzure(endpoint, deployment, version string, key func() (string, error), c Connection) *OpenAI {
 	return NewCompatible(OpenAIOptions{Name: "azureopenai", BaseURL: strings.TrimRight(endpoint, "/") + "/openai/deployments/" + deployment,
-		Model: deployment, Key: key, AzureVersion: orDefault(version, "2024-10-21"), Timeout: p.Attempt, CallTimeout: p.Call})
+		Model: deployment, Key: key, AzureVersion: orDefault(version, "2024-10-21"), Timeout: c.Attempt, CallTimeout: c.Call, Transport: c.Transport})
 }
 
 // NewOllama returns the provider of an Ollama server, which serves the OpenAI format under /v1.
-func NewOllama(endpoint, model string, p Patience) *OpenAI {
+func NewOllama(endpoint, model string, c Connection) *OpenAI {
 	return NewCompatible(OpenAIOptions{Name: "ollama", BaseURL: strings.TrimSuffix(strings.TrimRight(endpoint, "/"), "/v1") + "/v1",
-		Model: model, Free: true, Timeout: p.Attempt, CallTimeout: p.Call})
+		Model: model, Free: true, Timeout: c.Attempt, CallTimeout: c.Call, Transport: c.Transport})
 }
 
 func orDefault(s, otherwise string) string {

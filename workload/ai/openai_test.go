@@ -132,14 +132,14 @@ func TestAzureAuthenticatesAndAddressesItsOwnWay(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("OPENAI_API_KEY", "of-someone-else")
-	model := ai.NewAzure(server.URL+"/", "gpt", "", func() (string, error) { return "secret", nil }, ai.Patience{Attempt: time.Second})
+	model := ai.NewAzure(server.URL+"/", "gpt", "", func() (string, error) { return "secret", nil }, ai.Connection{Attempt: time.Second})
 	if _, err := model.Complete(context.Background(), ask()); err != nil {
 		t.Fatal(err)
 	}
 	if path != "/openai/deployments/gpt/chat/completions?api-version=2024-10-21" || key != "secret" || bearer != "" {
 		t.Errorf("asked %s with api-key %q and Authorization %q", path, key, bearer)
 	}
-	if err := ai.NewOllama(server.URL, "llama", ai.Patience{Attempt: time.Second}).Probe(context.Background()); err != nil {
+	if err := ai.NewOllama(server.URL, "llama", ai.Connection{Attempt: time.Second}).Probe(context.Background()); err != nil {
 		t.Error(err)
 	}
 }

@@ -38,7 +38,7 @@ func TestAnOutageOfTheProviderOnlyDelays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	router, err := ai.NewRouter(ai.RouterOptions{Models: []ai.Model{ai.NewOpenAI(server.URL, "m", func() (string, error) { return "k", nil }, ai.Patience{Attempt: time.Second})},
+	router, err := ai.NewRouter(ai.RouterOptions{Models: []ai.Model{ai.NewOpenAI(server.URL, "m", func() (string, error) { return "k", nil }, ai.Connection{Attempt: time.Second})},
 		Budget: tasks, DailyRequests: 1000, Recovery: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

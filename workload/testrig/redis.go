@@ -16,12 +16,18 @@ import (
 // Redis is one running server. It keeps nothing on disk: a restart is a wipe.
 type Redis struct {
 	Port int
-	Dir  string
-	cmd  *exec.Cmd
+	// TLSPort is open on servers of NewRedisTLS; the other port stays plain.
+	TLSPort int
+	Dir     string
+	cmd     *exec.Cmd
+	extra   []string // further arguments
 }
 
 // StartRedis starts a new server.
-func StartRedis() (*Redis, error) {
+func StartRedis() (*Redis, error) { return startRedis(nil) }
+
+// startRedis starts a new server once prepare has had a look at it.
+func startRedis(prepare func(*Redis) error) (*Redis, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, fmt.Errorf("testrig: no redis-server in PATH: install the Debian package redis-server")
 	}
@@ -34,6 +40,11 @@ func StartRedis() (*Redis, error) {
 		return nil, err
 	}
 	r := &Redis{Port: port, Dir: dir}
+	if prepare != nil {
+		if err := prepare(r); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.Start(); err != nil {
 		return nil, err
 	}
@@ -42,8 +53,9 @@ func StartRedis() (*Redis, error) {
 
 // Start starts the server again on the same port, empty.
 func (r *Redis) Start() error {
-	cmd, err := command(r.Dir, "redis-server", "--port", strconv.Itoa(r.Port), "--bind", "127.0.0.1", "--save", "",
-		"--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir", r.Dir, "--logfile", filepath.Join(r.Dir, "redis.log"))
+	args := append([]string{"--port", strconv.Itoa(r.Port), "--bind", "127.0.0.1", "--save", "",
+		"--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir", r.Dir, "--logfile", filepath.Join(r.Dir, "redis.log")}, r.extra...)
+	cmd, err := command(r.Dir, "redis-server", args...)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,24 @@ func (s *Site) login(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Site) register(w http.ResponseWriter, r *http.Request) {
-	s.authenticate(w, r, "register", "/api/v1/auth/register", "email", "name", "password")
+	s.authenticate(w, r, "register", "/api/v1/auth/register", "email", "name", "password", "invite")
+}
+
+// registration shows the form for a new account, with a field for an invitation
+// unless everybody may come in.
+func (s *Site) registration(w http.ResponseWriter, r *http.Request) {
+	s.render(w, r, http.StatusOK, "register", view{Title: titles["register"], Invite: s.needsInvite(r)})
+}
+
+func (s *Site) needsInvite(r *http.Request) bool {
+	var offered struct {
+		Registration string `json:"registration"`
+	}
+	if err := s.call(r, http.MethodGet, "/api/v1/capabilities", "", nil, &offered); err != nil {
+		s.Log.DebugContext(r.Context(), "the API did not say who may register", "error", err)
+		return true // a field too many does no harm
+	}
+	return offered.Registration != "open"
 }
 
 // authenticate sends a form's fields to the API and keeps the tokens that come back.
@@ -59,7 +76,9 @@ func (s *Site) authenticate(w http.ResponseWriter, r *http.Request, page, path s
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	body := map[string]string{}
 	for _, f := range fields {
-		body[f] = r.PostFormValue(f)
+		if v := r.PostFormValue(f); v != "" || f != "invite" {
+			body[f] = v
+		}
 	}
 	var t tokens
 	if err := s.call(r, http.MethodPost, path, "", body, &t); err != nil {
@@ -91,15 +110,30 @@ func (s *Site) signedIn(next func(http.ResponseWriter, *http.Request, session)) 
 	return func(w http.ResponseWriter, r *http.Request) {
 		v, err := s.visitor(r)
 		if err == nil && s.Now().Add(time.Minute).After(v.Expires) {
-			v, err = s.renew(w, r, v)
+			v, err = s.renewed(w, r, v)
 		}
-		if err != nil {
+		var refused *refusal
+		switch {
+		case err == nil:
+			next(w, r, v)
+		case errors.Is(err, errNoSession), errors.As(err, &refused):
 			s.drop(w)
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
-			return
+		default: // the API is away: that is no reason to sign anybody out
+			s.problem(w, r, "message", err)
 		}
-		next(w, r, v)
 	}
+}
+
+// renewed renews a session. While its token is still good, an API that is away
+// does not matter.
+func (s *Site) renewed(w http.ResponseWriter, r *http.Request, v session) (session, error) {
+	fresh, err := s.renew(w, r, v)
+	var refused *refusal
+	if err != nil && !errors.As(err, &refused) && s.Now().Before(v.Expires) {
+		return v, nil
+	}
+	return fresh, err
 }
 
 func (s *Site) renew(w http.ResponseWriter, r *http.Request, v session) (session, error) {
@@ -154,7 +188,7 @@ func (s *Site) entry(w http.ResponseWriter, r *http.Request, v session) {
 func (s *Site) problem(w http.ResponseWriter, r *http.Request, page string, err error) {
 	var refused *refusal
 	_, visitor := s.visitor(r)
-	v := view{Title: titles[page], SignedIn: visitor == nil}
+	v := view{Title: titles[page], SignedIn: visitor == nil, Invite: page == "register" && s.needsInvite(r)}
 	switch {
 	case errors.As(err, &refused):
 		v.Problem = refused.text()

@@ -22,6 +22,15 @@ type session struct {
 
 const cookieName = "englog_session"
 
+// cookieName is the name that the browser knows. With TLS its prefix makes the
+// browser refuse a cookie that another host of the domain has set.
+func (s *Site) cookieName() string {
+	if s.Secure {
+		return "__Host-" + cookieName
+	}
+	return cookieName
+}
+
 var errNoSession = errors.New("nobody is signed in")
 
 // seal encrypts and authenticates a session with AES-256-GCM under a key derived from the shared secret.
@@ -84,11 +93,11 @@ func (s *Site) keep(w http.ResponseWriter, v session) error {
 func (s *Site) drop(w http.ResponseWriter) { http.SetCookie(w, s.cookie("", -1)) }
 
 func (s *Site) cookie(value string, age int) *http.Cookie {
-	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: s.Secure, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{Name: s.cookieName(), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: s.Secure, SameSite: http.SameSiteLaxMode}
 }
 
 func (s *Site) visitor(r *http.Request) (session, error) {
-	c, err := r.Cookie(cookieName)
+	c, err := r.Cookie(s.cookieName())
 	if err != nil {
 		return session{}, errNoSession
 	}

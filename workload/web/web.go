@@ -70,7 +70,7 @@ func (s *Site) routes() http.Handler {
 	r.HandleFunc("/", s.home).Methods(http.MethodGet)
 	r.HandleFunc("/login", s.page("login")).Methods(http.MethodGet)
 	r.HandleFunc("/login", s.login).Methods(http.MethodPost)
-	r.HandleFunc("/register", s.page("register")).Methods(http.MethodGet)
+	r.HandleFunc("/register", s.registration).Methods(http.MethodGet)
 	r.HandleFunc("/register", s.register).Methods(http.MethodPost)
 	r.HandleFunc("/logout", s.logout).Methods(http.MethodPost)
 	r.HandleFunc("/entries", s.signedIn(s.entries)).Methods(http.MethodGet)
@@ -146,7 +146,8 @@ func (s *Site) current(base string) string {
 
 func (s *Site) parsePages() error {
 	s.pages = map[string]*template.Template{}
-	functions := template.FuncMap{"asset": func(name string) string { return s.urls[name] }, "day": func(t time.Time) string { return t.Format("2 January 2006, 15:04") }}
+	functions := template.FuncMap{"asset": func(name string) string { return s.urls[name] }, "day": func(t time.Time) string { return t.Format("2 January 2006, 15:04") },
+		"markdown": newMarkdown().html}
 	for _, name := range []string{"login", "register", "entries", "entry", "message"} {
 		page, err := template.New("layout.html").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {
@@ -163,7 +164,9 @@ type view struct {
 	SignedIn bool
 	Problem  string
 	Version  string
-	Data     any
+	// Invite asks for an invitation.
+	Invite bool
+	Data   any
 }
 
 func (s *Site) render(w http.ResponseWriter, r *http.Request, status int, page string, v view) {

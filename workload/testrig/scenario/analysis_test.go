@@ -41,7 +41,7 @@ func model(t *testing.T, change func(*ai.RouterOptions, *Service)) (*fake.Server
 	late := newLateAnalyst()
 	s := Start(t, Options{AI: late, Concurrency: 1, API: func(o *api.Options) { o.Features.AdvancedAI = true }})
 	options := ai.RouterOptions{Recovery: 200 * time.Millisecond, DailyRequests: 1000, Budget: s.Store.Tasks(), Models: []ai.Model{
-		ai.NewOpenAI(server.URL+"/v1", "m", func() (string, error) { return "k", nil }, ai.Patience{Attempt: 2 * time.Second, Call: 5 * time.Second})}}
+		ai.NewOpenAI(server.URL+"/v1", "m", func() (string, error) { return "k", nil }, ai.Connection{Attempt: 2 * time.Second, Call: 5 * time.Second})}}
 	if change != nil {
 		change(&options, s)
 	}
@@ -150,7 +150,7 @@ func TestEditsInARowAreAnalysedOnce(t *testing.T) {
 	server := httptest.NewServer(provider)
 	t.Cleanup(server.Close)
 	s := Start(t, Options{API: func(o *api.Options) { o.EditDebounce = time.Second },
-		AI: ai.NewOpenAI(server.URL+"/v1", "m", func() (string, error) { return "k", nil }, ai.Patience{Attempt: 2 * time.Second})})
+		AI: ai.NewOpenAI(server.URL+"/v1", "m", func() (string, error) { return "k", nil }, ai.Connection{Attempt: 2 * time.Second})})
 	u := s.Register(t)
 	id := s.Write(t, u.Access, map[string]any{"body": "text 1"})
 	for version := range 4 {
