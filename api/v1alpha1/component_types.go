@@ -181,7 +181,8 @@ type WorkerAutoscalingSpec struct {
 	AutoscalingSpec `json:",inline"`
 
 	// targetQueueAgeSeconds is the age of the oldest waiting task to aim at. It
-	// needs an external metrics server, such as KEDA's or prometheus-adapter.
+	// needs an external metrics server that finds metrics by name and labels,
+	// such as prometheus-adapter.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400

@@ -9,6 +9,9 @@ import (
 // DefaultRepository is the image repository of a spec that names none.
 const DefaultRepository = "ghcr.io/garnizeh/englog"
 
+// DefaultQueueAgeMetric is the external metric that workers are scaled by when a spec names none.
+const DefaultQueueAgeMetric = "englog_queue_oldest_task_age_seconds"
+
 // Resolve gives the spec that holds for this instance: WithDefaults, and the names that follow from the instance's own.
 // Every group of the result is set. The result is for reading; it is never written into the object.
 func (in *EngLogInstance) Resolve() EngLogInstanceSpec {
@@ -171,7 +174,7 @@ func (in *WorkerSpec) setDefaults(environment Environment) {
 		other := len(in.Autoscaling.Metrics) > 0 || in.Autoscaling.TargetQueueAgeSeconds > 0
 		in.Autoscaling.setDefaults(environment, !other)
 		if in.Autoscaling.TargetQueueAgeSeconds > 0 {
-			fill(&in.Autoscaling.QueueAgeMetric, "englog_queue_oldest_task_age_seconds")
+			fill(&in.Autoscaling.QueueAgeMetric, DefaultQueueAgeMetric)
 		}
 	}
 	fill(&in.Concurrency, 10)
