@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -80,7 +81,22 @@ func (b *bench) installCRDs(ctx context.Context, module string) error {
 			b.say("removing Argo's CRDs: %v", err)
 		}
 	})
-	return nil
+	return b.argoServed(ctx)
+}
+
+// argoServed waits until Argo's kinds can be used: a CRD that is there is not at once served, nor discovered by the client.
+func (b *bench) argoServed(ctx context.Context) error {
+	return until(ctx, time.Minute, "Argo's kinds to be served", func(ctx context.Context) (bool, error) {
+		for _, kind := range []string{"Rollout", "AnalysisTemplate"} {
+			list := &unstructured.UnstructuredList{}
+			list.SetAPIVersion(argoGroup)
+			list.SetKind(kind + "List")
+			if err := b.List(ctx, list); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	})
 }
 
 func (b *bench) startController(ctx context.Context, binary string) error {

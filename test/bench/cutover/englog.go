@@ -54,13 +54,13 @@ func (e *englog) checks(f fault) []any {
 	return []any{httpCheck(v1alpha1.CheckPrePromotion), httpCheck(v1alpha1.CheckPostPromotion)}
 }
 
-// bring changes the version, and the token that makes a revision of its own of the same version.
+// bring changes the version, and an annotation that makes a revision of its own of the same version.
 func (e *englog) bring(ctx context.Context, r release) (ending, error) {
 	before, err := e.get(ctx)
 	if err != nil {
 		return ending{}, err
 	}
-	spec := map[string]any{"version": r.version, "restartToken": r.name}
+	spec := map[string]any{"version": r.version, "api": map[string]any{"podAnnotations": map[string]any{benchLabel: r.name}}}
 	if r.fault != none {
 		spec["rollout"] = map[string]any{"checks": e.checks(r.fault)}
 	}
@@ -121,8 +121,7 @@ func step(i *v1alpha1.EngLogInstance) v1alpha1.Step {
 	return i.Status.Rollout.Step
 }
 
-// recover takes back what the bad release changed: it differs from the active revision in the token alone, so a good one
-// is brought, unmeasured.
+// recover brings a good release, unmeasured.
 func (e *englog) recover(ctx context.Context) error {
 	e.count++
 	_, err := e.bring(ctx, release{name: fmt.Sprintf("r%d", e.count), version: cutover.VersionOld})
