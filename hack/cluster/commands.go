@@ -26,7 +26,7 @@ func commands() []command {
 	if os.Getenv("CLUSTER") == "kind" {
 		return append(kindCommands(), everywhere...)
 	}
-	return append(localCommands(), everywhere...)
+	return append(append(localCommands(), nodeCommands()...), everywhere...)
 }
 
 func usage(problem string) error {

@@ -1,5 +1,5 @@
-// Package image writes container images from static binaries, without a registry or a container engine: the same input
-// gives the same bytes. It must import nothing of this repository.
+// Package image writes container images from files of this machine, without a registry or a container engine: the same
+// input gives the same bytes. It must import nothing of this repository.
 package image
 
 import (
@@ -28,9 +28,17 @@ type Image struct {
 
 // File is one file of the image.
 type File struct {
-	Path string // absolute, in the image
-	From string // on this machine
-	Mode int64
+	Path    string // absolute, in the image
+	From    string // on this machine; empty: Content is the file
+	Content []byte
+	Mode    int64
+}
+
+func (f File) content() ([]byte, error) {
+	if f.From == "" {
+		return f.Content, nil
+	}
+	return os.ReadFile(f.From)
 }
 
 type config struct {
@@ -114,7 +122,7 @@ func (i Image) layer() ([]byte, error) {
 	files := slices.Clone(i.Files)
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	for _, file := range files {
-		content, err := os.ReadFile(file.From)
+		content, err := file.content()
 		if err != nil {
 			return nil, err
 		}

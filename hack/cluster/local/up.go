@@ -127,10 +127,34 @@ func (s starter) node(ctx context.Context) error {
 		func() error { return s.ensure(ctx, s.kubelet()) },
 		func() error { return s.ensure(ctx, s.kubeProxy()) },
 		func() error { return s.dns(ctx) },
+		func() error { return s.agents(ctx) },
 	); err != nil {
 		return err
 	}
 	return s.ready(ctx)
+}
+
+// agents starts what enforces policies first, so that no pod is ever without.
+func (s starter) agents(ctx context.Context) error {
+	policies, err := s.policies()
+	if err != nil {
+		return err
+	}
+	if err := s.ensure(ctx, policies); err != nil {
+		return err
+	}
+	volumes, err := s.volumes()
+	if err != nil {
+		return err
+	}
+	if err := s.ensure(ctx, volumes); err != nil {
+		return err
+	}
+	class, err := s.render("volumes.yaml")
+	if err != nil {
+		return err
+	}
+	return s.Apply(ctx, class)
 }
 
 func (s starter) runtime(ctx context.Context) error {
@@ -252,5 +276,13 @@ func (c *Cluster) units() ([]unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []unit{postgres, redis, c.containerd(), c.etcd(), c.apiserver(), c.controllerManager(), c.scheduler(), c.kubelet(), c.kubeProxy()}, nil
+	volumes, err := c.volumes()
+	if err != nil {
+		return nil, err
+	}
+	policies, err := c.policies()
+	if err != nil {
+		return nil, err
+	}
+	return []unit{postgres, redis, volumes, policies, c.containerd(), c.etcd(), c.apiserver(), c.controllerManager(), c.scheduler(), c.kubelet(), c.kubeProxy()}, nil
 }
