@@ -141,7 +141,15 @@ test-unit: ## Quick tests: tables, architecture, no other processes
 
 .PHONY: test-envtest
 test-envtest: ## The operator against a real API server and controller-manager
-	$(GOTEST) -timeout 15m $(call existing,./test/envtest/... ./test/validation/... ./test/stores/...)
+	$(GOTEST) -timeout 15m $(call existing,./test/envtest/... ./test/validation/... ./test/stores/... ./test/specs/...)
+
+# How long each of the two fuzz tests goes on; SEED is where they begin, and replays what one has printed.
+FUZZTIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## Instances at random that the API server accepts, first without a cluster, then on one, FUZZTIME each
+	FUZZTIME=$(FUZZTIME) $(GOTEST) -v -timeout 60m ./test/specs
+	FUZZTIME=$(FUZZTIME) $(GOTEST) -v -timeout 60m ./test/envtest/fuzz
 
 .PHONY: test-service
 test-service: ## The service against a real PostgreSQL and Redis, started privately
@@ -173,9 +181,8 @@ bench-%: ## Run the benchmark called %
 	cd "$$dir"; if [ -e main.go ]; then go run .; else $(GOTEST) -run '^$$' -bench . -benchmem -timeout 60m ./...; fi
 
 .PHONY: coverage-table
-coverage-table: ## Write docs/coverage.md: which test shows which row of the requirements; fail when one has none
-	go test -count=1 -json -timeout 20m ./api/... ./controllers/... ./workload/... ./cmd/... ./test/validation/... ./test/defects/... ./test/envtest/... ./test/stores/... ./test/images/... | \
-		go run ./hack/coverage -o docs/coverage.md
+coverage-table: ## Run the tests and write docs/coverage.md: which test shows which row of the requirements; fail when one has none
+	go run ./hack/coverage -o docs/coverage.md
 
 .PHONY: coverage-statements
 coverage-statements: ## Statement coverage per package, lowest first

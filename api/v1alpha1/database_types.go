@@ -251,8 +251,9 @@ type ManagedDatabase struct {
 }
 
 // StorageSpec is the volume of a managed store.
-// +kubebuilder:validation:XValidation:rule="!(has(oldSelf.size) && has(self.size)) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",message="size: must not shrink, because volumes cannot: keep the old size or a greater one"
+// +kubebuilder:validation:XValidation:rule="!(has(oldSelf.size) && has(self.size)) || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",message="size: must not shrink, because volumes cannot: keep the old size or a greater one"
 // +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",message="storageClassName: cannot be changed on an existing volume: restore the old value"
+// +kubebuilder:validation:XValidation:rule="!has(self.size) || (isQuantity(string(self.size)) && quantity(string(self.size)).isGreaterThan(quantity('0')))",message="size: must be an amount above 0, such as 10Gi"
 type StorageSpec struct {
 	// size is the size of the volume. It can grow where the StorageClass allows
 	// it, never shrink. Default: 10Gi for the database, 1Gi for the cache.
@@ -263,6 +264,7 @@ type StorageSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="must be the name of a StorageClass: lower-case letters, digits, '-' and '.'"
 	StorageClassName string `json:"storageClassName,omitempty"`
 }
 

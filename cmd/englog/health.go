@@ -14,9 +14,11 @@ import (
 
 // health is the one line that --health-check prints.
 type health struct {
-	Role   string            `json:"role"`
-	Status string            `json:"status"` // ok or failed
-	Checks map[string]string `json:"checks"` // ok, or what is wrong
+	Role   string `json:"role"`
+	Status string `json:"status"` // ok or failed
+	// Warnings are about what works and is not as it should be; the operator shows them. They come first: a long message is cut at its end.
+	Warnings []string          `json:"warnings,omitempty"`
+	Checks   map[string]string `json:"checks"` // ok, or what is wrong
 }
 
 // healthCheck says whether the role could serve here and now. AI providers are
@@ -50,6 +52,12 @@ func (h *health) note(name string, err error) {
 	}
 }
 
+func (h *health) warn(about string) {
+	if about != "" {
+		h.Warnings = append(h.Warnings, about)
+	}
+}
+
 // checkStores checks the database and its schema; a worker needs Redis too.
 func (h *health) checkStores(ctx context.Context, c config.Config, needsRedis bool) {
 	s, err := openStore(ctx, c, nil)
@@ -62,6 +70,7 @@ func (h *health) checkStores(ctx context.Context, c config.Config, needsRedis bo
 	if err == nil {
 		if err = client.Ping(ctx); err == nil && needsRedis {
 			h.note("queue", client.TryStreams(ctx))
+			h.warn(client.EvictionRisk(ctx))
 		}
 		_ = client.Close()
 	}

@@ -101,6 +101,34 @@ func TestHealthChecks(t *testing.T) {
 	}
 }
 
+// A Redis that evicts is a warning, and no reason to stay away.
+func TestHealthCheckWarnsOfEviction(t *testing.T) {
+	server := testrig.NewRedis(t)
+	for name, value := range map[string]string{"DATABASE_URL": testrig.Database(t), "REDIS_URL": server.URL()} {
+		t.Setenv(name, value)
+	}
+	for _, c := range []struct {
+		word, value, want string
+	}{
+		{"maxmemory-policy", "noeviction", ""},
+		{"maxmemory-policy", "allkeys-lru", `"warnings":["Redis may evict keys, because its maxmemory-policy is allkeys-lru: set it to noeviction"]`},
+	} {
+		if _, err := server.Do("CONFIG", "SET", c.word, c.value); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr, _ := runCommand(t, nil, "worker", "--health-check")
+		if code != exitOK || !strings.Contains(stdout, c.want) || strings.Contains(stdout, "warnings") != (c.want != "") {
+			t.Errorf("%s %s: code %d: %s%s", c.word, c.value, code, stdout, stderr)
+		}
+	}
+	if _, err := server.Do("ACL", "SETUSER", "default", "-info"); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr, _ := runCommand(t, nil, "worker", "--health-check"); code != exitOK || !strings.Contains(stdout, "will not say whether it may evict") {
+		t.Errorf("without INFO: code %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // All roles in one process, as a developer starts them.
 func TestDevServesAndStops(t *testing.T) {
 	port, admin := freePort(t), freePort(t)

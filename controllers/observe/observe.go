@@ -54,7 +54,8 @@ type Reader struct {
 	// Client reads children from the caches.
 	Client client.Reader
 	// Live reads past them; without it quotas are not looked at.
-	Live client.Reader
+	Live   client.Reader
+	levels levels
 	// Secrets reads and digests referenced Secrets outside of the caches.
 	Secrets *Secrets
 	// Probes answers for running checks.
@@ -92,6 +93,9 @@ func (r *Reader) Look(ctx context.Context, key types.NamespacedName) (*Seen, err
 		return nil, err
 	}
 	budget(seen)
+	if err := r.warnings(ctx, w); err != nil {
+		return nil, err
+	}
 	if err := r.room(ctx, seen); err != nil {
 		return nil, err
 	}

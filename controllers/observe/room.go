@@ -25,6 +25,11 @@ func budget(seen *Seen) {
 	}
 	apis, workers := revision.Ceiling(&w.Spec, pool)
 	w.Ceilings = map[v1alpha1.ComponentName]int32{v1alpha1.API: apis, v1alpha1.Worker: workers}
+	if needed, tight := revision.Tight(&w.Spec); tight {
+		w.Warnings = append(w.Warnings, world.Problem{Reason: "ConnectionBudget", Message: fmt.Sprintf(
+			"spec.database.maxConnections: %d for both colors at their largest leave a pod %d connections, so that its requests wait for each other: raise it to %d if the server allows that, lower maxReplicas, or set maxConnectionsPerPod to %d to accept it",
+			w.Spec.Database.MaxConnections, revision.Connections(&w.Spec), needed, revision.Connections(&w.Spec))})
+	}
 	warn := func(field string, bounds *v1alpha1.AutoscalingSpec, ceiling int32) {
 		if bounds == nil || bounds.MaxReplicas <= ceiling {
 			return

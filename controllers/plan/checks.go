@@ -116,7 +116,7 @@ func (m *machine) jobFinding(e Ensure, name string) string {
 	case !exists:
 		m.add(e)
 	case job.Phase == world.JobComplete:
-		f = world.Finding{Result: v1alpha1.CheckPassed, Successes: 1, Message: clip(job.Message, 512)}
+		f = world.Finding{Result: v1alpha1.CheckPassed, Successes: 1, Message: clip(warnings(job.Message), 512)}
 	case job.Phase == world.JobFailed:
 		f = world.Finding{Result: v1alpha1.CheckFailed, Failures: 1, Message: clip(fmt.Sprintf("Job %s failed: %s", jobName, readFacts(job.Message).failure(job)), 512)}
 	case job.Waiting != "":

@@ -21,6 +21,17 @@ type facts struct {
 	Error            string   `json:"error"`
 }
 
+// warnings takes the warnings out of the message of a Job that has passed; without any it is the message itself.
+func warnings(message string) string {
+	var told struct {
+		Warnings []string `json:"warnings"`
+	}
+	if err := json.Unmarshal([]byte(message), &told); err != nil || len(told.Warnings) == 0 {
+		return message
+	}
+	return world.WarningPrefix + strings.Join(told.Warnings, "; ")
+}
+
 // readFacts takes the last JSON object of a termination message; one that cannot be read is no facts.
 func readFacts(message string) facts {
 	var f facts

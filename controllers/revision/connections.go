@@ -16,6 +16,15 @@ func Connections(s *v1alpha1.EngLogInstanceSpec) int32 {
 	return min(max(share, leastPool), s.Database.MaxConnectionsPerPod)
 }
 
+// comfortable is a pool in which one slow query or one transaction does not hold the whole pod up. Below it pods work, and wait for each other.
+const comfortable = 5
+
+// Tight says whether the budget alone leaves a pod less than a comfortable pool, and the budget that would not.
+func Tight(s *v1alpha1.EngLogInstanceSpec) (needed int32, tight bool) {
+	want := min(comfortable, s.Database.MaxConnectionsPerPod)
+	return 2*(mostAPIs(s)+mostWorkers(s))*want + reserved, Connections(s) < want
+}
+
 // Ceiling is how many pods of API and workers one color may run at most when each has a pool of this size: what the spec wants, or its share
 // of what the budget allows. A revision keeps its pool, so the ceiling is that of the revision which runs.
 func Ceiling(s *v1alpha1.EngLogInstanceSpec, connections int32) (apis, workers int32) {

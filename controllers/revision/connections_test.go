@@ -30,6 +30,14 @@ func TestConnectionBudget(t *testing.T) {
 			if pool != c.want || apis != c.apis || workers != c.workers {
 				t.Errorf("got pools of %d for %d APIs and %d workers, want %d for %d and %d", pool, apis, workers, c.want, c.apis, c.workers)
 			}
+			needed, tight := Tight(&spec)
+			if tight != (pool < 5 && pool < c.perPod) {
+				t.Errorf("pools of %d are tight: %t", pool, tight)
+			}
+			spec.Database.MaxConnections = max(needed, c.budget)
+			if _, still := Tight(&spec); still {
+				t.Errorf("a budget of %d is still tight", needed)
+			}
 			if total := 2*(apis+workers)*pool + reserved; total > c.budget {
 				t.Errorf("both colors could open %d of %d connections", total, c.budget)
 			}

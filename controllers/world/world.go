@@ -243,6 +243,9 @@ type Job struct {
 	Reason string
 }
 
+// WarningPrefix begins the message of a check that has passed and wants a person to know something all the same.
+const WarningPrefix = "warning: "
+
 // Finding is what probe has learned about one request.
 type Finding struct {
 	Result    v1alpha1.CheckResult

@@ -50,7 +50,38 @@ func TestUncoveredRowsFail(t *testing.T) {
 	if len(rows()) != 142 || len(missing) != len(rows())-len(sentences) {
 		t.Errorf("%d rows, %d missing", len(rows()), len(missing))
 	}
-	if err := run(strings.NewReader(""), filepath.Join(t.TempDir(), "table.md")); err == nil || !strings.Contains(err.Error(), "no test shows [B1") {
+	if err := conclude(results{}, filepath.Join(t.TempDir(), "table.md")); err == nil || !strings.Contains(err.Error(), "no test shows [B1") {
 		t.Errorf("no tests at all: %v", err)
+	}
+}
+
+// What a package says the second time replaces what it said the first.
+func TestSecondRunsCount(t *testing.T) {
+	a, b := test{ours + "a", "TestOne/X42"}, test{ours + "b", "TestTwo/X43"}
+	first := results{passed: []test{a}, failed: []test{b, {ours + "b", ""}}, said: map[test][]string{b: {"X44"}}}
+	if got := first.packagesThatFailed(); !slices.Equal(got, []string{ours + "b"}) {
+		t.Fatalf("run again: %v", got)
+	}
+	shown := first.without([]string{ours + "b"}).and(results{passed: []test{b}, said: map[test][]string{b: {"X45"}}}).shown()
+	for id, want := range map[string]bool{"X42": true, "X43": true, "X44": false, "X45": true} {
+		if got := len(shown[id]) > 0; got != want {
+			t.Errorf("%s counts as shown: %v", id, got)
+		}
+	}
+}
+
+func TestProgressTellsFailures(t *testing.T) {
+	var told strings.Builder
+	tell := &teller{to: &told}
+	for _, part := range []string{
+		`{"Action":"output","Package":"` + ours + `a","Test":"TestOne","Output":"    no such thing\n"}` + "\n" + `{"Action":"fail","Pack`,
+		`age":"` + ours + `a","Test":"TestOne"}` + "\n", `{"Action":"pass","Package":"` + ours + `b","Elapsed":61.2}` + "\n",
+	} {
+		if _, err := tell.Write([]byte(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := told.String(), "  FAILED a TestOne\n        no such thing\n  1m1s   b\n"; got != want {
+		t.Errorf("told:\n%s\nwant:\n%s", got, want)
 	}
 }

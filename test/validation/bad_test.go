@@ -195,5 +195,8 @@ var badStores = []badSpec{
 	{"pooling unknown", `spec: {database: {external: {pooling: Statement}}}`, []string{"spec.database.external.pooling", `"Transaction"`}},
 	{"old PostgreSQL", `spec: {database: {type: Managed, managed: {majorVersion: 12}}}`, []string{"spec.database.managed.majorVersion", "greater than or equal to 15"}},
 	{"storage size is no quantity", `spec: {cache: {type: Managed, managed: {storage: {size: big}}}}`, []string{"spec.cache.managed.storage.size", "in body should match"}},
+	{"storage of nothing", `spec: {cache: {type: Managed, managed: {storage: {size: 0}}}}`, []string{"spec.cache.managed.storage", "size: must be an amount above 0", "10Gi"}},
+	{"negative storage", `spec: {database: {type: Managed, managed: {storage: {size: -1Gi}}}}`, []string{"spec.database.managed.storage", "size: must be an amount above 0"}},
+	{"storage class as a path", `spec: {cache: {type: Managed, managed: {storage: {storageClassName: a/b}}}}`, []string{"spec.cache.managed.storage.storageClassName", "name of a StorageClass"}},
 	{"negative retries", `spec: {cache: {maxRetries: -1}}`, []string{"spec.cache.maxRetries", "greater than or equal to 0"}},
 }

@@ -103,6 +103,8 @@ func TestChanges(t *testing.T) {
 		{"major version", managed, `spec: {database: {managed: {majorVersion: 17}}}`, "files of one major version do not fit another"},
 		{"smaller volume", managed, `spec: {database: {managed: {storage: {size: 9Gi}}}}`, "size: must not shrink"},
 		{"greater volume", managed, `spec: {database: {managed: {storage: {size: 10241Mi}}}}`, ""},
+		{"the same size in bytes", managed, `spec: {database: {managed: {storage: {size: 10737418240}}}}`, ""},
+		{"smaller in bytes", managed, `spec: {database: {managed: {storage: {size: 10737418239}}}}`, "size: must not shrink"},
 		{"storage class", managed, `spec: {database: {managed: {storage: {storageClassName: slow}}}}`, "storageClassName: cannot be changed"},
 		{"storage class removed", managed, `spec: {database: {managed: {storage: {storageClassName: null}}}}`, "storageClassName: cannot be changed"},
 		{"another Secret", `{}`, `spec: {database: {external: {secretRef: {name: other}}}}`, ""},

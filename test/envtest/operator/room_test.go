@@ -20,7 +20,7 @@ func TestConnectionBudgetCapsTheAutoscaler(t *testing.T) {
 		t.Errorf("a pod has %s connections", config["DB_MAX_CONNS"])
 	}
 	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.API.Autoscaling.MaxReplicas = 40 })
-	message := awaitCondition(t, instance, v1alpha1.ConditionSpecAccepted, "True", "AcceptedWithWarnings")
+	message := awaitWarning(t, instance, "maxReplicas: at most")
 	mentions(t, message, "spec.api.autoscaling.maxReplicas", "of 40 pods", "spec.database.maxConnections is 42", "raise maxConnections or lower maxReplicas")
 	h := scaler(instance.Namespace, "demo-api-blue")
 	cluster.Await(t, h, "the capped maximum", func() bool { return h.Spec.MaxReplicas == 9 }) // 20 connections a color are 10 pods, a worker among them

@@ -8,8 +8,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 )
@@ -49,6 +51,23 @@ func TestOperatorUpgradeRestartsNothing(t *testing.T) {
 	green := fetch(t, &appsv1.Deployment{}, instance.Namespace, "demo-api-green")
 	if green.Spec.Template.Annotations["example.com/rendered-by"] != "" || fetchConfig(t, instance).Data["READ_TIMEOUT"] != "30s" {
 		t.Error("the next revision is not this operator's")
+	}
+}
+
+// TestDeletionWithoutAnOperator is not parallel: it ends the operator. Nothing has to be done by anybody for an instance to go.
+func TestDeletionWithoutAnOperator(t *testing.T) {
+	covers(t, "X71")
+	instance := install(t)
+	stopOperator()
+	stopOperator = func() {}
+	t.Cleanup(func() { restartOperator(t, time.Now) })
+	if len(instance.Finalizers) > 0 {
+		t.Errorf("the instance has finalizers: %v", instance.Finalizers)
+	}
+	remove(t, instance)
+	for _, list := range childLists() {
+		cluster.AwaitList(t, list, "end of the children", func() bool { return meta.LenList(list) == 0 },
+			client.InNamespace(instance.Namespace), client.MatchingLabels{"app.kubernetes.io/instance": instance.Name})
 	}
 }
 
