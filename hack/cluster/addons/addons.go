@@ -1,5 +1,5 @@
 // Package addons is what `up --with` adds to the cluster: metrics-server, so that autoscalers act on real processor time,
-// and Prometheus, so that checks by query have somebody to ask. It must import nothing of the operator or the service.
+// Prometheus, so that checks by query have somebody to ask, and Traefik, so that Ingresses and HTTPRoutes lead somewhere. It must import nothing of the operator or the service.
 package addons
 
 import (
@@ -25,11 +25,13 @@ type Addon struct {
 	Says     string           // for the person who started it: where it is
 	Parts    []parts.Part     // what to build
 	Packages []debian.Package // what to install
-	start    func(ctx context.Context, c *local.Cluster, a Addon, dirs []string) error
+	// Definitions are applied before anything starts.
+	Definitions []Definitions
+	start       func(ctx context.Context, c *local.Cluster, a Addon, dirs []string) error
 }
 
 // All are the addons, in the order in which they start.
-var All = []Addon{metrics, prometheus, external}
+var All = []Addon{metrics, prometheus, external, gateway}
 
 // Names are those of All.
 func Names() []string {
@@ -78,6 +80,11 @@ func (a Addon) add(ctx context.Context, c *local.Cluster, store parts.Store) err
 			return err
 		}
 		dirs = append(dirs, dir)
+	}
+	for _, d := range a.Definitions {
+		if err := d.apply(ctx, c, store.Root); err != nil {
+			return err
+		}
 	}
 	return a.start(ctx, c, a, dirs)
 }

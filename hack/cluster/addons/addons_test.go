@@ -2,6 +2,8 @@ package addons
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,7 +29,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestFilesRender(t *testing.T) {
-	for name, want := range map[string]string{"metrics-server.yaml": local.NodeIP, "external-metrics.yaml": local.NodeIP, "prometheus.yaml": targetsAddress} {
+	for name, want := range map[string]string{"metrics-server.yaml": local.NodeIP, "external-metrics.yaml": local.NodeIP, "prometheus.yaml": targetsAddress, "gateway.yaml": "kind: Gateway"} {
 		text, err := render(name)
 		if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "{{") {
 			t.Errorf("%s: %v\n%s", name, err, text)
@@ -55,5 +57,27 @@ func TestTargetsAreTheAdminPortsOfRunningPods(t *testing.T) {
 	}
 	if none, _ := json.Marshal(targets(podList{})); string(none) != "[]" {
 		t.Errorf("without pods: %s", none)
+	}
+}
+
+func TestDefinitionsAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a.yaml": "metadata:\n  annotations:\n    name: no\n  name: a.example.org\nspec:\n  names:\n  name: neither\n",
+		"b.yaml": "---\nkind: CustomResourceDefinition\nmetadata:\n  name: b.example.org\n", "c.txt": "no manifest",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := manifests(dir)
+	if err != nil || strings.Contains(string(all), "no manifest") {
+		t.Fatalf("%v\n%s", err, all)
+	}
+	if got := strings.Join(definitionNames(all), " "); got != "a.example.org b.example.org" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := manifests(filepath.Join(dir, "none")); err == nil {
+		t.Error("a directory that is not there holds manifests")
 	}
 }
