@@ -91,7 +91,7 @@ func authEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
 
 // aiEnvironment lists the providers in the order in which they are asked, and gives each its own settings.
 func aiEnvironment(s *v1alpha1.EngLogInstanceSpec) map[string]string {
-	env := map[string]string{"AI_TIMEOUT": duration(s.AI.TimeoutSeconds)}
+	env := map[string]string{"AI_TIMEOUT": duration(s.AI.TimeoutSeconds), "AI_DAILY_REQUESTS": number(*s.AI.RequestsPerUserPerDay)}
 	kinds := make([]string, 0, len(s.AI.Providers))
 	for _, p := range s.AI.Providers {
 		kind := map[v1alpha1.AIProviderType]string{

@@ -184,6 +184,12 @@ func (l *lister) auth() {
 		Reference{Key: string(ref.Keys.Previous), File: "JWT_SECRET_PREVIOUS", Variable: "JWT_SECRET_PREVIOUS", Optional: true, Purpose: "secret that signed tokens before"},
 		Reference{Key: string(ref.Keys.Next), File: "JWT_SECRET_NEXT", Variable: "JWT_SECRET_NEXT", Optional: true, Purpose: "secret that will sign tokens next"},
 	)
+	if l.spec.Auth.Registration != v1alpha1.RegistrationOpen {
+		l.generable(common, Reference{
+			Key: string(ref.Keys.BootstrapInvite), File: "BOOTSTRAP_INVITE", Variable: "BOOTSTRAP_INVITE",
+			Optional: l.spec.Secrets.Generate != v1alpha1.SecretGenerationIfMissing, Purpose: "invitation for the first account",
+		})
+	}
 	common.Components = frontends
 	disabled := l.spec.Frontend.Mode == v1alpha1.ModeDisabled
 	l.generable(common, Reference{Key: string(ref.Keys.Session), File: "SESSION_KEY", Variable: "SESSION_KEY", Optional: disabled, Purpose: "secret that seals the frontend's cookie"})

@@ -92,6 +92,21 @@ func TestChoose(t *testing.T) {
 			want: []string{"database DATABASE_URL=s-secrets/DATABASE_URL", "migration DATABASE_URL=s-secrets/DATABASE_MIGRATION_URL", redis},
 		},
 		{
+			name: "an invitation for the first account, where one is needed", present: []string{"s-secrets/DATABASE_URL"},
+			change: func(s *v1alpha1.EngLogInstanceSpec) {
+				s.Auth = &v1alpha1.AuthSpec{Registration: v1alpha1.RegistrationInvite}
+			},
+			want: []string{"database DATABASE_URL=s-secrets/DATABASE_URL", redis, "auth BOOTSTRAP_INVITE=s-secrets/BOOTSTRAP_INVITE?"},
+		},
+		{
+			name: "an invitation that the operator makes up", present: []string{"s-secrets/DATABASE_URL", "s-generated/BOOTSTRAP_INVITE"},
+			change: func(s *v1alpha1.EngLogInstanceSpec) {
+				s.Auth = &v1alpha1.AuthSpec{Registration: v1alpha1.RegistrationInvite}
+				s.Secrets = &v1alpha1.SecretsSpec{Generate: v1alpha1.SecretGenerationIfMissing}
+			},
+			want: []string{"database DATABASE_URL=s-secrets/DATABASE_URL", redis, "auth BOOTSTRAP_INVITE=s-generated/BOOTSTRAP_INVITE"},
+		},
+		{
 			name: "no credentials of a database", want: []string{"database DATABASE_URL=s-secrets/DATABASE_URL", redis},
 			missing: []string{"spec.database.external.secretRef: Secret s-secrets has neither DATABASE_URL nor DB_HOST and DB_PASSWORD: add the connection URI of the database or name another Secret"},
 		},

@@ -35,8 +35,6 @@ var exempt = map[string]string{
 	"DATABASE_MIGRATION_URL": "the operator gives a migration's pods the owner's DATABASE_URL instead",
 	"TERMINATION_LOG":        "the default is where Kubernetes looks",
 	"DB_SSLROOTCERT_FILE":    "another spelling of DB_SSLROOTCERT",
-	"BOOTSTRAP_INVITE":       "only for registration by invitation, which the operator does not offer",
-	"AI_DAILY_REQUESTS":      "budgets are set for each provider",
 }
 
 // unread are variables that the operator renders and the configuration of the service does not look up, with the reason. One that it learns to
