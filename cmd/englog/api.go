@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	englog "github.com/garnizeh/englog-operator/workload"
 	"github.com/garnizeh/englog-operator/workload/api"
@@ -34,7 +35,7 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	passwords, err := auth.NewPasswords(config.GOMAXPROCS(), c.Auth.BcryptCost)
+	passwords, err := newPasswords(c.Auth.BcryptCost)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +59,18 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 			s.Close()
 			closeTracing(tracing, log)
 		}}, nil
+}
+
+// newPasswords has passwords hashed beside the process that serves.
+func newPasswords(bcryptCost int) (*auth.Passwords, error) {
+	passwords, err := auth.NewPasswords(config.GOMAXPROCS(), bcryptCost)
+	if err != nil {
+		return nil, err
+	}
+	if program, err := os.Executable(); err == nil {
+		passwords.UseHelpers(program, helperCommand)
+	}
+	return passwords, nil
 }
 
 // newMailer sends codes over SMTP where a host is set; in development they go to

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/garnizeh/englog-operator/workload/auth"
 	"github.com/garnizeh/englog-operator/workload/config"
 	"github.com/garnizeh/englog-operator/workload/run"
 )
@@ -58,6 +59,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return serve(ctx, role, flags, stdout, stderr)
 	case config.RoleMigrate:
 		return migrate(ctx, flags, stdout, stderr)
+	case helperCommand:
+		return help(stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, run.Version)
 		return exitOK
@@ -67,6 +70,17 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "englog: there is no role %q\n\n%s", role, usage)
 	return exitUsage
+}
+
+// helperCommand is how the API starts this program again, to hash passwords.
+const helperCommand = "hash-passwords"
+
+func help(stdout, stderr io.Writer) int {
+	if err := auth.ServeHelper(os.Stdin, stdout); err != nil {
+		fmt.Fprintln(stderr, "englog:", err)
+		return exitFailed
+	}
+	return exitOK
 }
 
 // serve runs a serving role until the context ends, or checks whether it could.

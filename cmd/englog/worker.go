@@ -59,9 +59,9 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 		}
 	}
 	drafter := &insight.Drafter{Drafts: s.Tasks(), Analyst: router, Patience: c.AI.Timeout + draftSlack, Log: log, Around: traceDrafts(tracing)}
-	draft, stopDrafts := stoppable(drafter.Run)
+	draft, drainDrafts := drafter.Run, drafter.Drain
 	if !c.Features.AdvancedAI {
-		draft = func(context.Context) {}
+		draft, drainDrafts = func(context.Context) {}, func(context.Context) {}
 	}
 	purge := func(ctx context.Context) {
 		every(ctx, time.Hour, func() {
@@ -79,7 +79,9 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 		})
 	}
 	return &run.App{Config: c, Log: log, Registry: registry, Drain: func(ctx context.Context) {
-		stopDrafts()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { drainDrafts(ctx) })
 		w.Drain(ctx)
 	},
 		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},
@@ -90,21 +92,4 @@ func workerApp(ctx context.Context, c config.Config) (*run.App, error) {
 			s.Close()
 			closeTracing(tracing, log)
 		}}, nil
-}
-
-// stoppable returns work that ends with its context or when stop is called.
-func stoppable(work func(context.Context)) (run func(context.Context), stop func()) {
-	stopped := make(chan struct{})
-	return func(ctx context.Context) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		go func() {
-			select {
-			case <-stopped:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
-		work(ctx)
-	}, sync.OnceFunc(func() { close(stopped) })
 }

@@ -176,7 +176,7 @@ func (c *Config) loadAuth(p *parser) {
 		SessionKey: p.secret("SESSION_KEY"), BootstrapInvite: p.secret("BOOTSTRAP_INVITE"),
 		SessionTimeout: p.duration("SESSION_TIMEOUT", 24*time.Hour, time.Minute, 90*24*time.Hour),
 		AccessTTL:      p.duration("JWT_ACCESS_TTL", 15*time.Minute, time.Minute, 24*time.Hour),
-		RefreshTTL:     p.duration("JWT_REFRESH_TTL", 7*24*time.Hour, time.Hour, 365*24*time.Hour),
+		RefreshTTL:     p.duration("JWT_REFRESH_TTL", 7*24*time.Hour, 10*time.Minute, 365*24*time.Hour),
 		Registration:   p.oneOf("REGISTRATION", "open", "open", "invite", "closed"),
 	}
 	if p.lookup("PASSWORD_SALT_ROUNDS") != "" {

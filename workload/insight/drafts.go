@@ -116,10 +116,19 @@ type Drafter struct {
 	Log      *slog.Logger
 	// Around continues the trace of a request; nil: there is none.
 	Around func(ctx context.Context, r englog.DraftRequest) (context.Context, func(error))
+
+	once           sync.Once
+	stopping, over chan struct{}
 }
 
-// Run answers requests until the context ends, and then finishes what it has begun.
+func (d *Drafter) prepare() {
+	d.once.Do(func() { d.stopping, d.over = make(chan struct{}), make(chan struct{}) })
+}
+
+// Run answers requests until it is drained; when the context ends, what is under way is given up.
 func (d *Drafter) Run(ctx context.Context) {
+	d.prepare()
+	defer close(d.over)
 	var running sync.WaitGroup
 	defer running.Wait()
 	free := make(chan struct{}, atOnce)
@@ -128,6 +137,8 @@ func (d *Drafter) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-d.stopping:
 			return
 		case <-tick.C:
 		}
@@ -142,10 +153,20 @@ func (d *Drafter) Run(ctx context.Context) {
 		for _, r := range found {
 			free <- struct{}{}
 			running.Go(func() {
-				d.answer(context.WithoutCancel(ctx), r)
+				d.answer(ctx, r)
 				<-free
 			})
 		}
+	}
+}
+
+// Drain takes no more requests and waits for those under way, at most until the context ends. Call it once, on a Drafter that runs.
+func (d *Drafter) Drain(ctx context.Context) {
+	d.prepare()
+	close(d.stopping)
+	select {
+	case <-d.over:
+	case <-ctx.Done():
 	}
 }
 
@@ -164,7 +185,9 @@ func (d *Drafter) answer(ctx context.Context, r englog.DraftRequest) {
 		answer = refusal(err)
 		d.Log.InfoContext(ctx, "a draft could not be made", "request_id", r.RequestID, "code", answer.ErrorCode)
 	}
-	if err := d.Drafts.AnswerDraft(context.WithoutCancel(ctx), r.ID, answer); err != nil {
+	ctx, cancelAnswer := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancelAnswer()
+	if err := d.Drafts.AnswerDraft(ctx, r.ID, answer); err != nil {
 		d.Log.WarnContext(ctx, "a draft was lost", "request_id", r.RequestID, "error", err)
 	}
 }

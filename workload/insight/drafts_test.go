@@ -117,3 +117,43 @@ func TestADraftThatNobodyCanMakeSaysWhenToTryAgain(t *testing.T) {
 		t.Errorf("without a worker: %v; %d prompts kept", err, len(m.asked))
 	}
 }
+
+// slow answers once it is told to.
+type slow struct{ asked, goOn chan struct{} }
+
+func (s slow) Complete(ctx context.Context, r ai.Request) (ai.Completion, error) {
+	close(s.asked)
+	select {
+	case <-s.goOn:
+		return ai.Builtin{}.Complete(ctx, r)
+	case <-ctx.Done():
+		return ai.Completion{}, ctx.Err()
+	}
+}
+
+// A worker that drains finishes the draft that it has begun, and begins no other.
+func TestADrainFinishesDrafts(t *testing.T) {
+	m, model := newTray(), slow{make(chan struct{}), make(chan struct{})}
+	worker := &insight.Drafter{Drafts: m, Analyst: model, Patience: 10 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	go worker.Run(t.Context())
+	type result struct {
+		provider string
+		err      error
+	}
+	first := make(chan result, 1)
+	go func() {
+		_, provider, err := insight.Desk{Drafts: m, Patience: 10 * time.Second}.Generate(context.Background(), englog.DraftRequest{Prompt: "a day of work"})
+		first <- result{provider, err}
+	}()
+	<-model.asked
+	drained := make(chan struct{})
+	go func() { worker.Drain(context.Background()); close(drained) }()
+	if _, _, err := (insight.Desk{Drafts: m, Patience: 1200 * time.Millisecond}).Generate(context.Background(), englog.DraftRequest{Prompt: "another day"}); englog.CodeOf(err) != englog.CodeUnavailable {
+		t.Errorf("a draining worker took a request: %v", err)
+	}
+	close(model.goOn)
+	if r := <-first; r.err != nil || r.provider != "builtin" {
+		t.Errorf("the draft under way: %+v", r)
+	}
+	<-drained
+}
