@@ -170,6 +170,10 @@ test-crash: ## Kill the operator before and after writes of every step, and more
 	$(GOTEST) -tags failpoints ./controllers/failpoint
 	KILLS=$(KILLS) $(GOTEST) -v -timeout 60m ./test/crash/...
 
+.PHONY: test-capacity
+test-capacity: ## Autoscalers, shortage of room, checks by query and the production sample with real parts (root on Linux)
+	$(GOTEST) -v -timeout 30m ./test/capacity/...
+
 # A benchmark is a directory with Go benchmarks or with a program; one that measures peers is a module of its own.
 BENCHES := $(wildcard test/bench/* workload/bench/*)
 
