@@ -22,6 +22,8 @@ type check struct {
 	finding world.Finding
 	// edition grows when the targets change: a try of an earlier edition is not counted.
 	edition int
+	// begun is when the first try was made.
+	begun time.Time
 	// ctx ends when the check is stopped; it and the others are nil before the start.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -89,7 +91,26 @@ func (c *check) begin() (plan.Probe, int, bool) {
 		return plan.Probe{}, 0, false
 	}
 	c.runner.underWay.Add(1)
+	if c.begun.IsZero() {
+		c.begun = time.Now()
+	}
 	return c.probe, c.edition, true
+}
+
+// proxyLag is how long kube-proxy may take until a Service leads to endpoints that the API server already lists: it applies changes at most
+// once a second (minSyncPeriod), and refuses connections until then.
+const proxyLag = 2 * time.Second
+
+// weigh makes a miss of a Service a failure, unless nothing has been heard of it yet and the proxy may not know its pods.
+func (c *check) weigh(o outcome) outcome {
+	if o.verdict != missed {
+		return o
+	}
+	o.verdict = failed
+	if f := c.finding; f.Successes+f.Failures == 0 && time.Since(c.begun) < proxyLag {
+		o.verdict = pending
+	}
+	return o
 }
 
 // end counts a try and says whether the result has changed.
@@ -104,7 +125,7 @@ func (c *check) end(o outcome, edition int, started time.Time) bool {
 		return false
 	}
 	before := c.finding.Result
-	c.finding = tally(c.finding, c.probe, o)
+	c.finding = tally(c.finding, c.probe, c.weigh(o))
 	c.finding.At = c.runner.options.Now()
 	if c.finding.Result != v1alpha1.CheckFailed { // a failed check is final
 		c.arm(max(c.probe.Interval-time.Since(started), c.probe.Interval/10))

@@ -281,6 +281,30 @@ func TestUnreachableWithoutControlIsAFailure(t *testing.T) {
 	})
 }
 
+// A Service refuses connections until the proxy has learned of the pods that the API server lists behind it.
+func TestAServiceMayTakeAMomentToLead(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		t.Helper()
+		p := ready()
+		p.Targets = []plan.Address{{Service: "green", IP: "10.0.0.2", Port: 80, Path: "/"}}
+		p.Failures = 0
+		late := p
+		late.ID, late.Targets = "late", []plan.Address{{Service: "never", IP: "10.0.0.3", Port: 80, Path: "/"}}
+		r.set("old", says(200, "old"))
+		r.Sync(demo, []plan.Probe{p, late})
+		r.pass(500 * time.Millisecond)
+		r.want(t, p.ID, v1alpha1.CheckRunning, 0, 0, "Service green: connection refused")
+		r.set("green", says(200, "new"))
+		r.pass(time.Second)
+		r.want(t, p.ID, v1alpha1.CheckRunning, 1, 0, "")
+		r.want(t, late.ID, v1alpha1.CheckRunning, 0, 0, "Service never: connection refused")
+		r.set("green", nil)
+		r.pass(time.Second)
+		r.want(t, p.ID, v1alpha1.CheckFailed, 0, 1, "Service green: connection refused") // it has answered before
+		r.want(t, late.ID, v1alpha1.CheckFailed, 0, 1, "Service never: connection refused")
+	})
+}
+
 func TestBlindTriesCostNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		t.Helper()

@@ -20,6 +20,8 @@ const (
 	pending
 	// blind: nothing could be seen, of either color.
 	blind
+	// missed: a Service could not be reached while the other color could. It is a failure, except at first.
+	missed
 )
 
 // outcome is one try in a word and a sentence.

@@ -41,6 +41,9 @@ func (r *Runner) try(ctx context.Context, namespace string, p plan.Probe) outcom
 		return outcome{pending, unreached.Error()}
 	}
 	if len(p.Control) == 0 || r.reachable(ctx, namespace, p) {
+		if unreached.target.Service != "" {
+			return outcome{missed, unreached.Error()}
+		}
 		return outcome{failed, unreached.Error()}
 	}
 	return outcome{blind, unreached.Error() + ", and neither can " + nameOf(p.Control[0]) + ", which serves users: the network between is in doubt"}
