@@ -78,6 +78,16 @@ func TestWrongUseIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// A frontend without its key would seal cookies that anybody could open: it does not start, and says what to do.
+func TestAFrontendNeedsItsKey(t *testing.T) {
+	for name, value := range map[string]string{"": "it is not set or empty: set at least 32 random bytes", "too short": "it has 9 bytes: set at least 32"} {
+		code, _, stderr, termination := runCommand(t, map[string]string{"API_URL": "http://127.0.0.1:1", "SESSION_KEY": name}, "frontend")
+		if code != exitFailed || !strings.Contains(stderr, "SESSION_KEY: "+value) || !strings.Contains(termination, "SESSION_KEY: ") {
+			t.Errorf("key %q: code %d, %s, termination log %s", name, code, stderr, termination)
+		}
+	}
+}
+
 func TestHealthChecks(t *testing.T) {
 	good := map[string]string{"DATABASE_URL": testrig.Database(t), "REDIS_URL": testrig.SharedRedis(t).URL(), "JWT_SECRET": strings.Repeat("k", 32)}
 	for name, c := range map[string]struct {

@@ -36,6 +36,15 @@ func (s *Server) tasksFor(c *call, id englog.EntryID, version int32) englog.NewT
 		Queued: s.Kicker.Accepts(s.Kinds), RequestID: c.requestID, TraceParent: obs.TraceParent(c.ctx)}
 }
 
+// tasksOfEdit wait a little: the next save may follow at once, and cancels them.
+func (s *Server) tasksOfEdit(c *call, id englog.EntryID, version int32) englog.NewTasks {
+	if s.EditDebounce == 0 {
+		return s.tasksFor(c, id, version)
+	}
+	return englog.NewTasks{UserID: c.actor.UserID, EntryID: id, EntryVersion: version, Kinds: s.Kinds, Debounce: s.EditDebounce,
+		RequestID: c.requestID, TraceParent: obs.TraceParent(c.ctx)}
+}
+
 func (s *Server) newEntry(c *call, in entryInput) (englog.Entry, error) {
 	now := s.Clock.Now()
 	e := englog.Entry{UserID: c.actor.UserID, Version: 1, EntryContent: in.content(), Source: c.actor.Source, CreatedAt: now, UpdatedAt: now}
@@ -132,9 +141,7 @@ func (s *Server) updateEntry(c *call) error {
 	if err := e.Check(s.MaxContentSize, old.OccurredAt); err != nil {
 		return err
 	}
-	tasks := s.tasksFor(c, id, version+1)
-	tasks.Debounce = s.EditDebounce // the next save may follow at once, and cancels these
-	e, refs, err := s.Entries.UpdateEntry(c.ctx, e, tasks)
+	e, refs, err := s.Entries.UpdateEntry(c.ctx, e, s.tasksOfEdit(c, id, version+1))
 	if err != nil {
 		return err
 	}

@@ -153,10 +153,11 @@ func TestEditsInARowAreAnalysedOnce(t *testing.T) {
 		AI: ai.NewOpenAI(server.URL+"/v1", "m", func() (string, error) { return "k", nil }, ai.Connection{Attempt: 2 * time.Second})})
 	u := s.Register(t)
 	id := s.Write(t, u.Access, map[string]any{"body": "text 1"})
+	analysed(t, s, u.Access, id)
 	for version := range 4 {
 		s.Want(t, 200, Request{Method: "PUT", Path: "/entries/" + id, Token: u.Access, Header: map[string]string{"If-Match": fmt.Sprintf(`"v%d"`, version+1)},
 			Body: map[string]any{"body": fmt.Sprint("text ", version+2)}})
-		time.Sleep(150 * time.Millisecond) // the author goes on writing
+		time.Sleep(300 * time.Millisecond) // the author goes on writing
 	}
 	Await(t, "the analysis of the last version", func() bool {
 		for _, i := range s.Want(t, 200, Request{Method: "GET", Path: "/entries/" + id + "/insights", Token: u.Access}).Items() {
