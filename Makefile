@@ -155,6 +155,11 @@ fuzz: ## Instances at random that the API server accepts, first without a cluste
 test-service: ## The service against a real PostgreSQL and Redis, started privately
 	@echo '$(GOTEST) (the packages that use workload/testrig)'
 	@$(GOTEST) -timeout 15m $$(go list -f '$(SERVICE)' $(call existing,$(PRODUCT)))
+	$(GOTEST) -tags nextrelease -timeout 15m ./workload/testrig/scenario
+
+.PHONY: fuzz-api
+fuzz-api: ## Requests made at random from the OpenAPI document, ROUNDS times each operation; SEED repeats a run
+	ENGLOG_FUZZ_ROUNDS=$(or $(ROUNDS),200) ENGLOG_FUZZ_SEED=$(SEED) $(GOTEST) -v -timeout 30m -run '^TestTheDocumentHoldsUnderFuzz$$' ./workload/testrig/scenario
 
 .PHONY: test-model
 test-model: ## The model checker over the rollout planner
@@ -180,9 +185,10 @@ BENCHES := $(wildcard test/bench/* workload/bench/*)
 .PHONY: bench
 bench: $(addprefix bench-,$(notdir $(BENCHES))) ## Run every benchmark
 
+# ARGS go to the program: make bench-service ARGS=-short
 bench-%: ## Run the benchmark called %
 	@dir="$(filter %/$*,$(BENCHES))"; [ -n "$$dir" ] || { echo "no benchmark $*; there are: $(notdir $(BENCHES))" >&2; exit 2; }; \
-	cd "$$dir"; if [ -e main.go ]; then go run .; else $(GOTEST) -run '^$$' -bench . -benchmem -timeout 60m ./...; fi
+	cd "$$dir"; if [ -e main.go ]; then go run . $(ARGS); else $(GOTEST) -run '^$$' -bench . -benchmem -timeout 60m ./...; fi
 
 .PHONY: coverage-table
 coverage-table: ## Run the tests and write docs/coverage.md: which test shows which row of the requirements; fail when one has none
