@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -32,6 +33,7 @@ type Passwords struct {
 	// bcryptCost is used for new hashes when it is not 0.
 	bcryptCost int
 	dummy      string
+	helpers    *helpers // nil: this process hashes
 }
 
 // NewPasswords allows so many hashes at once. With a cost of bcrypt, new
@@ -43,8 +45,13 @@ func NewPasswords(atOnce, bcryptCost int) (*Passwords, error) {
 		return p, nil
 	}
 	var err error
-	p.dummy, err = p.hash("a password that nobody has")
+	p.dummy, err = newHash("a password that nobody has", bcryptCost)
 	return p, err
+}
+
+// UseHelpers has passwords hashed by processes that a command starts and that call ServeHelper.
+func (p *Passwords) UseHelpers(command ...string) {
+	p.helpers = &helpers{command: command, idle: helperIdle}
 }
 
 // noPassword takes as long to check as any hash of ours, and no password fits it.
@@ -57,7 +64,26 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer p.leave()
-	return p.hash(password)
+	out, err := p.do(ctx, task{Password: password, BcryptCost: p.bcryptCost})
+	if err == nil && out.Fail != "" {
+		err = errors.New(out.Fail)
+	}
+	return out.Hash, err
+}
+
+// do hands a task to a helper. Where none can be started, this process does it: slower for others, but done.
+func (p *Passwords) do(ctx context.Context, t task) (outcome, error) {
+	if p.helpers == nil {
+		return t.do(), nil
+	}
+	out, err := p.helpers.do(ctx, t)
+	if err == nil {
+		return out, nil
+	}
+	if ctx.Err() != nil {
+		return out, englog.Unavailable("The server is busy. Try again.", err)
+	}
+	return t.do(), nil
 }
 
 func (p *Passwords) enter(ctx context.Context) error {
@@ -71,9 +97,9 @@ func (p *Passwords) enter(ctx context.Context) error {
 
 func (p *Passwords) leave() { <-p.slots }
 
-func (p *Passwords) hash(password string) (string, error) {
-	if p.bcryptCost > 0 {
-		raw, err := bcrypt.GenerateFromPassword(bcryptInput(password), p.bcryptCost)
+func newHash(password string, bcryptCost int) (string, error) {
+	if bcryptCost > 0 {
+		raw, err := bcrypt.GenerateFromPassword(bcryptInput(password), bcryptCost)
 		if err != nil {
 			return "", fmt.Errorf("hash a password: %w", err)
 		}
@@ -102,12 +128,15 @@ func (p *Passwords) Check(ctx context.Context, password, hash string) (right, re
 		return false, false, err
 	}
 	defer p.leave()
-	if hash == "" {
-		matches(password, p.dummy)
-		return false, false, nil
+	none := hash == ""
+	if none {
+		hash = p.dummy
 	}
-	right = matches(password, hash)
-	return right, right && strings.HasPrefix(hash, "$argon2id$") == (p.bcryptCost > 0), nil
+	out, err := p.do(ctx, task{Password: password, Hash: hash})
+	if err != nil || none {
+		return false, false, err
+	}
+	return out.Right, out.Right && strings.HasPrefix(hash, "$argon2id$") == (p.bcryptCost > 0), nil
 }
 
 func matches(password, hash string) bool {

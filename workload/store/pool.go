@@ -68,6 +68,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 		config.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(o.Timeout.Milliseconds())
 		config.ConnConfig.RuntimeParams["application_name"] = "englog"
 	}
+	config.AfterConnect = registerUUIDs
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { return refreshCredentials(c, o.ConnString) }
 	return config, nil
 }

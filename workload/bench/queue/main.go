@@ -1,8 +1,8 @@
 // Command queue measures the task queue beside two well-known ones, asynq (Redis only) and river (PostgreSQL only), on the same
 // servers in the same run, and prints one line of JSON.
 //
-// A task does nothing. "per_second" has producers and workers at work at the same time, from the first insert to the last
-// end; our tasks and river's are committed to PostgreSQL one by one, asynq has no such thing. "pickup" is the time from the
+// A task does nothing. "per_second" has producers and workers at work at the same time, from the first insert until the last
+// task is recorded as ended; our tasks and river's are committed to PostgreSQL one by one, asynq has no such thing. "pickup" is the time from the
 // commit (asynq: from the return of Enqueue) to the start of the handler while nothing else happens.
 //
 // The module is nested, so that no product build ever sees the peers.
@@ -32,6 +32,8 @@ type subject interface {
 	Start(started func(n int)) error
 	// Enqueue adds task n and returns once it is committed.
 	Enqueue(ctx context.Context, n int) error
+	// Ended counts the tasks that the queue itself holds to be done.
+	Ended() (int, error)
 	Stop()
 }
 
@@ -67,7 +69,7 @@ func main() {
 }
 
 func run(tasks, idle, backlog int) error {
-	postgres, err := testrig.StartPostgres(testrig.PostgresOptions{Durable: true})
+	postgres, err := testrig.StartPostgres(testrig.PostgresOptions{Durable: true, Settings: map[string]string{"shared_buffers": "1GB", "max_wal_size": "4GB"}})
 	if err != nil {
 		return err
 	}
@@ -77,6 +79,9 @@ func run(tasks, idle, backlog int) error {
 		return err
 	}
 	defer redis.Close()
+	if _, err := redis.Do("CONFIG", "SET", "appendonly", "yes"); err != nil {
+		return err
+	}
 	out := map[string]any{}
 	for _, s := range []struct {
 		name string
@@ -123,9 +128,27 @@ func measure(make func() (subject, error), tasks, idle, postmaster int) (result,
 	if err := w.await(idle+tasks-fails, 2*time.Minute); err != nil {
 		return result{}, err
 	}
+	if err := awaitEnded(s, idle+tasks-fails); err != nil {
+		return result{}, err
+	}
 	took := time.Since(begin)
 	return result{PerSecond: int(float64(tasks) / took.Seconds()), CPUMicros: int((cpu(postmaster) - used).Microseconds()) / tasks, PickupP50Ms: percentile(pickups, 50), PickupP99Ms: percentile(pickups, 99),
 		Runs: w.runs(), Tasks: idle + tasks, EnqueueFails: fails}, nil
+}
+
+// awaitEnded is for the last few: it is asked when every task was started.
+func awaitEnded(s subject, want int) error {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		ended, err := s.Ended()
+		if err != nil || ended >= want {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d of %d tasks ended", ended, want)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func enqueueAll(s subject, first, count int) (fails int) {

@@ -107,9 +107,14 @@ func (q *ours) Stop() {
 	}
 }
 
-// done counts tasks that ended.
-func (q *ours) done() (n int) {
-	_ = q.pool.QueryRow(context.Background(), `SELECT count(id)::int FROM tasks WHERE state = 'done'`).Scan(&n)
+// Ended counts tasks that are done.
+func (q *ours) Ended() (n int, err error) {
+	err = q.pool.QueryRow(context.Background(), `SELECT count(id)::int FROM tasks WHERE state = 'done'`).Scan(&n)
+	return n, err
+}
+
+func (q *ours) done() int {
+	n, _ := q.Ended()
 	return n
 }
 

@@ -19,14 +19,15 @@ import (
 )
 
 type asynqQueue struct {
-	at     asynq.RedisClientOpt
-	client *asynq.Client
-	server *asynq.Server
+	at        asynq.RedisClientOpt
+	client    *asynq.Client
+	server    *asynq.Server
+	inspector *asynq.Inspector
 }
 
 func newAsynq(redis *testrig.Redis) *asynqQueue {
 	at := asynq.RedisClientOpt{Addr: fmt.Sprintf("127.0.0.1:%d", redis.Port)}
-	return &asynqQueue{at: at, client: asynq.NewClient(at)}
+	return &asynqQueue{at: at, client: asynq.NewClient(at), inspector: asynq.NewInspector(at)}
 }
 
 func (q *asynqQueue) Start(started func(int)) error {
@@ -45,9 +46,18 @@ func (q *asynqQueue) Enqueue(ctx context.Context, n int) error {
 	return err
 }
 
+func (q *asynqQueue) Ended() (int, error) {
+	info, err := q.inspector.GetQueueInfo("default")
+	if err != nil {
+		return 0, err
+	}
+	return info.ProcessedTotal, nil
+}
+
 func (q *asynqQueue) Stop() {
 	q.server.Shutdown()
 	_ = q.client.Close()
+	_ = q.inspector.Close()
 }
 
 type noop struct {
@@ -113,6 +123,11 @@ func (q *riverQueue) Start(started func(int)) error {
 func (q *riverQueue) Enqueue(ctx context.Context, n int) error {
 	_, err := q.client.Insert(ctx, noop{n}, nil)
 	return err
+}
+
+func (q *riverQueue) Ended() (n int, err error) {
+	err = q.pool.QueryRow(context.Background(), `SELECT count(id)::int FROM river_job WHERE state = 'completed'`).Scan(&n)
+	return n, err
 }
 
 func (q *riverQueue) Stop() {

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package auth
+
+// standBehind knows no priorities here.
+func standBehind() {}
+
+func onFirstThread() bool { return false }
