@@ -55,6 +55,7 @@ func (in *AIProvider) setDefaults(timeout int32) {
 func (in *SecretsSpec) setDefaults(environment Environment) {
 	fill(&in.Type, SecretsKubernetes)
 	fill(&in.Generate, choose(environment, SecretGenerationNever, SecretGenerationIfMissing))
+	fill(&in.Rotation, SecretRotationRollout)
 	if in.Type == SecretsKubernetes {
 		ensure(&in.Kubernetes)
 		return

@@ -402,7 +402,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.approvedMigration) || (has(self.destructive) && self.destructive == 'WhenApproved')",message="approvedMigration: has no effect unless destructive is WhenApproved: set destructive to WhenApproved or remove approvedMigration"
 type MigrationSpec struct {
 	// policy is Automatic (default: each rollout migrates first) or Disabled
-	// (you migrate; the rollout waits until the schema fits).
+	// (you migrate before you change the version: the candidate gets ready once
+	// the schema fits, for which it has progressDeadlineSeconds).
 	// +optional
 	Policy MigrationPolicy `json:"policy,omitempty"`
 
@@ -418,13 +419,17 @@ type MigrationSpec struct {
 	// +kubebuilder:validation:Maximum=10
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
 
-	// destructive says whether a migration may destroy data: Never (default) or
-	// WhenApproved.
+	// destructive says what becomes of migrations that take something away:
+	// Never (default: an expand migration fails the rollout, a contract migration
+	// is left out) or WhenApproved (an expand migration waits, a contract
+	// migration is run when it is approved, at once or later).
 	// +optional
 	Destructive DestructiveMigration `json:"destructive,omitempty"`
 
-	// approvedMigration names the destructive migration that may run, as status
-	// shows it. It approves that migration only.
+	// approvedMigration names the last of the destructive migrations that may
+	// run, as status.rollout.migration.destructive or
+	// status.schema.awaitingApproval lists them. It approves those before it
+	// too, and none that comes later.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128

@@ -24,7 +24,20 @@ const (
 	SecretGenerationNever SecretGeneration = "Never"
 )
 
-// SecretsSpec says who fills the instance's own Secret.
+// SecretRotation says what a changed secret does.
+// +enum
+// +kubebuilder:validation:Enum=Rollout;Ignore
+type SecretRotation string
+
+const (
+	// SecretRotationRollout starts a rollout.
+	SecretRotationRollout SecretRotation = "Rollout"
+	// SecretRotationIgnore starts nothing.
+	SecretRotationIgnore SecretRotation = "Ignore"
+)
+
+// SecretsSpec says who fills the instance's own Secret, and what a change of a
+// secret does.
 // +kubebuilder:validation:XValidation:rule="self.type == 'Kubernetes' || !has(self.kubernetes)",message="kubernetes: is only allowed while type is Kubernetes: remove it or set type to Kubernetes"
 // +kubebuilder:validation:XValidation:rule="self.type == 'AWSSecretsManager' || !has(self.awsSecretsManager)",message="awsSecretsManager: is only allowed while type is AWSSecretsManager: remove it or set type to AWSSecretsManager"
 type SecretsSpec struct {
@@ -46,6 +59,14 @@ type SecretsSpec struct {
 	// Production). What is made up is kept in a Secret of the instance.
 	// +optional
 	Generate SecretGeneration `json:"generate,omitempty"`
+
+	// rotation says what a changed value of a Secret key does that the spec
+	// refers to, in whichever Secret: Rollout (default: it makes a new revision,
+	// which is verified like any other) or Ignore (running pods take it up by
+	// themselves, and the next revision as it is then). Changing this field
+	// starts no rollout unless a value has changed meanwhile.
+	// +optional
+	Rotation SecretRotation `json:"rotation,omitempty"`
 }
 
 // KubernetesSecrets names a Secret that the user fills.

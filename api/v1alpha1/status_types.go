@@ -173,7 +173,7 @@ type RevisionStatus struct {
 }
 
 // Trigger says why a rollout started.
-// +kubebuilder:validation:Enum=Install;SpecChange;SecretChange;Rollback;Retry
+// +kubebuilder:validation:Enum=Install;SpecChange;SecretChange;Rollback;Retry;Approval
 type Trigger string
 
 // The reasons a rollout starts for.
@@ -183,6 +183,8 @@ const (
 	TriggerSecretChange Trigger = "SecretChange"
 	TriggerRollback     Trigger = "Rollback"
 	TriggerRetry        Trigger = "Retry"
+	// TriggerApproval is that of a contract migration which was approved after the rollout of its revision had ended.
+	TriggerApproval Trigger = "Approval"
 )
 
 // RolloutStatus is the state machine's memory: a write-ahead log, persisted before the first irreversible act of a step.
@@ -343,7 +345,13 @@ type MigrationStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	To int32 `json:"to,omitempty"`
-	// destructive lists the pending steps that remove something and wait for approval.
+	// pending lists the migrations that the Job found to be run, in order: its plan, which it tells before it begins.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=128
+	Pending []string `json:"pending,omitempty"`
+	// destructive lists those of them that are not run before the last of them is approved, because it takes something away.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
@@ -443,6 +451,13 @@ type SchemaStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	OldestCompatible int32 `json:"oldestCompatible,omitempty"`
+	// awaitingApproval lists the contract migrations of the active revision that take something away and were not run: name the last one
+	// in spec.rollout.migration.approvedMigration to run them. Until then the schema bears older revisions too.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=128
+	AwaitingApproval []string `json:"awaitingApproval,omitempty"`
 	// lastMigratedRevision is the revision that migrated last.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16

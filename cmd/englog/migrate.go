@@ -73,7 +73,7 @@ func report(result store.MigrateResult, err error, terminationLog string, stdout
 	var refused *store.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		code, result.Refused, result.Error = exitRefused, true, refused.Reason
+		code, result.Refused, result.Unapproved, result.Error = exitRefused, true, refused.Unapproved, refused.Reason
 		if refused.Unapproved {
 			code = exitUnapproved
 		}

@@ -175,7 +175,7 @@ func (c *children) job(j *batchv1.Job) world.Job {
 		default:
 		}
 	}
-	seen.Message, seen.Waiting = c.lastWords(j)
+	seen.Message, seen.Plan, seen.Waiting = c.lastWords(j)
 	seen.Unstarted = seen.Waiting != "" && !c.everRan(j)
 	return seen
 }
@@ -199,9 +199,10 @@ func (c *children) everRan(j *batchv1.Job) bool {
 	return false
 }
 
-// lastWords returns the termination message of a Job's newest pod that has one, and why its newest pod waits.
-func (c *children) lastWords(j *batchv1.Job) (message, wait string) {
-	var newest, spoken metav1.Time
+// lastWords returns the newest termination messages of a Job's pods, of their work and of their plan, and why the newest pod waits.
+func (c *children) lastWords(j *batchv1.Job) (message, plan, wait string) {
+	var newest metav1.Time
+	var said, planned words
 	for i := range c.pods.Items {
 		p := &c.pods.Items[i]
 		if p.Labels[batchv1.JobNameLabel] != j.Name {
@@ -210,15 +211,26 @@ func (c *children) lastWords(j *batchv1.Job) (message, wait string) {
 		if !p.CreationTimestamp.Before(&newest) {
 			newest, wait = p.CreationTimestamp, waiting(p)
 		}
-		for _, s := range p.Status.ContainerStatuses {
-			for _, t := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
-				if t != nil && t.Message != "" && !t.FinishedAt.Before(&spoken) {
-					spoken, message = t.FinishedAt, t.Message
-				}
+		said.hear(p.Status.ContainerStatuses)
+		planned.hear(p.Status.InitContainerStatuses)
+	}
+	return said.message, planned.message, wait
+}
+
+// words is the newest termination message of some containers.
+type words struct {
+	at      metav1.Time
+	message string
+}
+
+func (w *words) hear(statuses []corev1.ContainerStatus) {
+	for _, s := range statuses {
+		for _, t := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
+			if t != nil && t.Message != "" && !t.FinishedAt.Before(&w.at) {
+				w.at, w.message = t.FinishedAt, t.Message
 			}
 		}
 	}
-	return message, wait
 }
 
 // routes reads live Services and the colors' own Services.

@@ -55,8 +55,9 @@ func TestTheNewestWordsOfAJobCount(t *testing.T) {
 		return p
 	}
 	c := &children{pods: corev1.PodList{Items: []corev1.Pod{pod(5, "second"), pod(1, "first")}}}
-	if message, wait := c.lastWords(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "j"}}); message != "second" || wait != "Error: second" {
-		t.Errorf("got %q, %q", message, wait)
+	c.pods.Items[1].Status.InitContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: "plan"}}}}
+	if message, plan, wait := c.lastWords(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "j"}}); message != "second" || plan != "plan" || wait != "Error: second" {
+		t.Errorf("got %q, %q, %q", message, plan, wait)
 	}
 }
 

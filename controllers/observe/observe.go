@@ -134,39 +134,47 @@ func (r *Reader) children(ctx context.Context, key types.NamespacedName) (*child
 // target finds out which revision the spec asks for, and loads the templates of every revision that has a role.
 func (r *Reader) target(ctx context.Context, seen *Seen, c *children) error {
 	w := seen.World
-	roles := roleRevisions(&w.Instance.Status)
-	if len(w.Refusals) == 0 {
-		if err := r.resolve(ctx, w); err != nil {
-			return err
-		}
-		if w.Target.Revision != "" {
-			roles[w.Target.Revision] = true
-		}
+	if err := c.load(seen, roleRevisions(&w.Instance.Status)); err != nil || len(w.Refusals) > 0 {
+		return err
 	}
+	if err := r.resolve(ctx, seen); err != nil || w.Target.Revision == "" {
+		return err
+	}
+	t := w.Target
+	if err := c.load(seen, map[string]bool{t.Revision: true}); err != nil {
+		return err
+	}
+	if _, stored := seen.Snapshots[t.Revision]; !stored {
+		s, err := r.Compose(w)
+		if err != nil {
+			return fmt.Errorf("composing revision %s: %w", t.Revision, err)
+		}
+		s.Secrets = t.Secrets
+		seen.Snapshots[t.Revision] = s
+	}
+	return nil
+}
+
+// load decodes the stored snapshots of some revisions.
+func (c *children) load(seen *Seen, revisions map[string]bool) error {
 	for i := range c.snapshots.Items {
 		stored := &c.snapshots.Items[i]
-		if name := stored.Labels[RevisionLabel]; roles[name] {
-			s, err := revision.Decode(stored.Data.Raw)
-			if err != nil {
-				return fmt.Errorf("reading ControllerRevision %s: %w", stored.Name, err)
-			}
-			seen.Snapshots[name] = s
+		name := stored.Labels[RevisionLabel]
+		if _, known := seen.Snapshots[name]; known || !revisions[name] {
+			continue
 		}
-	}
-	if t := w.Target.Revision; t != "" {
-		if _, stored := seen.Snapshots[t]; !stored {
-			s, err := r.Compose(w)
-			if err != nil {
-				return fmt.Errorf("composing revision %s: %w", t, err)
-			}
-			seen.Snapshots[t] = s
+		s, err := revision.Decode(stored.Data.Raw)
+		if err != nil {
+			return fmt.Errorf("reading ControllerRevision %s: %w", stored.Name, err)
 		}
+		seen.Snapshots[name] = s
 	}
 	return nil
 }
 
 // resolve digests the referenced Secrets and hashes the revision that follows from them and the spec.
-func (r *Reader) resolve(ctx context.Context, w *world.World) error {
+func (r *Reader) resolve(ctx context.Context, seen *Seen) error {
+	w := seen.World
 	references := revision.References(w.Instance.Name, w.Spec)
 	digests, err := r.Secrets.Digest(ctx, w, references)
 	if err != nil || len(w.Missing) > 0 || len(w.Conflicts) > 0 {
@@ -176,7 +184,29 @@ func (r *Reader) resolve(ctx context.Context, w *world.World) error {
 	if err != nil {
 		return fmt.Errorf("reading the revision inputs of %s: %w", w.Instance.Name, err)
 	}
-	w.Target = world.Target{Revision: revision.Hash(inputs, digests), Version: w.Spec.Version}
+	chosen, _ := revision.Choose(references, revision.Keys(w.Keys))
+	before := revision.Unrotated(chosen, digests, seen.hashedWith())
+	rotated := revision.Hash(inputs, digests)
+	unrotated := revision.Hash(inputs, before)
+	a := w.Instance.Status.Active
+	w.Target = world.Target{
+		Revision: rotated, Version: w.Spec.Version, Secrets: digests,
+		SecretsOnly: a != nil && rotated != a.Revision && unrotated == a.Revision,
+	}
+	if s := w.Spec.Secrets; s != nil && s.Rotation == v1alpha1.SecretRotationIgnore {
+		w.Target.Revision, w.Target.Secrets, w.Target.SecretsOnly = unrotated, before, false
+	}
+	return nil
+}
+
+// hashedWith are the digests that the active revision was hashed with, or a first installation's candidate; nil when they are not known.
+func (s *Seen) hashedWith() map[string]string {
+	status := &s.World.Instance.Status
+	for _, r := range []*v1alpha1.RevisionStatus{status.Active, status.Candidate} {
+		if r != nil {
+			return s.Snapshots[r.Revision].Secrets
+		}
+	}
 	return nil
 }
 

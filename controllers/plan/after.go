@@ -195,38 +195,18 @@ func (m *machine) retired() {
 	case m.was.Previous == nil:
 		m.finish()
 	default:
-		m.next.Rollout.Contract = &v1alpha1.MigrationStatus{JobName: m.job(Contract), Result: v1alpha1.MigrationRunning}
+		m.next.Rollout.Contract = m.about(Contract)
 		m.next.Previous = nil
 		m.enter(v1alpha1.StepContracting, "contract migrations of revision %s", m.was.Rollout.ToRevision)
 	}
 }
 
-// contracting: remove what only the previous revision needed. A failure leaves a schema that still fits and is told, not undone.
-func (m *machine) contracting() {
-	ensure := m.ensureJob(Contract, "")
-	job, exists := m.w.Jobs[JobName(m.w.Instance.Name, ensure)]
-	if !exists || job.Phase == world.JobActive {
-		if v := guard.NoOtherMigration(m.subject(m.was.Active)); !exists && !v.OK {
-			m.hold(v)
-			return
-		}
-		m.add(ensure)
-		return
-	}
-	facts := readFacts(job.Message)
-	m.next.Rollout.Contract = facts.status(job)
-	if job.Phase == world.JobComplete {
-		m.next.Schema = facts.schema(m.was, m.was.Rollout.ToRevision)
-	} else {
-		m.event(true, "ContractFailed", "contract migration Job %s failed: %s", job.Name, facts.failure(job))
-	}
-	m.finish()
-}
-
-// finish records a promotion.
+// finish records a promotion; a contract that came later is none.
 func (m *machine) finish() {
-	m.next.LastFailure = nil
-	m.record(v1alpha1.OutcomePromoted, "", "")
+	if m.was.Rollout.Trigger != v1alpha1.TriggerApproval {
+		m.next.LastFailure = nil
+		m.record(v1alpha1.OutcomePromoted, "", "")
+	}
 	m.enter(v1alpha1.StepStable, "revision %s is active", m.was.Rollout.ToRevision)
 }
 
@@ -247,12 +227,8 @@ func (m *machine) aborting() {
 		m.hold(v)
 		return
 	}
-	if m.was.Rollout.Outcome == v1alpha1.OutcomeRolledBack && m.was.Rollout.SwitchedAt != nil {
-		// Proxies on other nodes may follow the route a little later.
-		if at := m.was.Rollout.SwitchedAt.Add(m.policy.Propagation); m.now.Before(at) {
-			m.wake(at)
-			return
-		}
+	if m.was.Rollout.Outcome == v1alpha1.OutcomeRolledBack && m.was.Rollout.SwitchedAt != nil && !m.returned() {
+		return
 	}
 	m.empty(c.Color, world.Components...)
 	if !m.emptied(c.Color) {
@@ -266,6 +242,29 @@ func (m *machine) aborting() {
 		return
 	}
 	m.settle()
+}
+
+// returned is true once users are known to be back: fresh connections through the live routes answer with the active revision, or have not
+// done so for the whole deadline, though no route leads elsewhere; and proxies on other nodes, which may follow a little later, had their time.
+func (m *machine) returned() bool {
+	r := m.was.Rollout
+	if r.VerifiedAt == nil {
+		checks := m.listen(m.liveProbes(), map[string]string{})
+		s := m.subject(m.was.Active)
+		s.Checks = checks
+		switch v := guard.ToHandover.Check(s); {
+		case v.OK:
+			m.next.Rollout.VerifiedAt = m.stamp()
+		case !m.due(r.Deadline):
+			m.hold(v)
+			return false
+		}
+	}
+	if at := r.SwitchedAt.Add(m.policy.Propagation); m.now.Before(at) {
+		m.wake(at)
+		return false
+	}
+	return true
 }
 
 // canReturn is false where there is no active revision, or one that the schema has left behind.
@@ -319,8 +318,10 @@ func (m *machine) rollingBack() {
 	good, bad := p.DeepCopy(), a.DeepCopy()
 	good.Since, good.RetainedUntil = m.stamp(), nil
 	m.next.Active, m.next.Candidate, m.next.Previous = good, bad, nil
-	m.next.Rollout.SwitchedAt = m.stamp()
+	m.next.Rollout.SwitchedAt, m.next.Rollout.VerifiedAt = m.stamp(), nil
+	m.forgetLive()
 	m.enter(v1alpha1.StepAborting, "%s", m.was.Rollout.Message)
+	m.next.Rollout.Deadline = m.after(m.policy.Progress)
 }
 
 // rollBackAllowed judges whether the previous revision may have the users back: it can still run, and it is up.

@@ -21,11 +21,15 @@ func (m *machine) stable() {
 		return
 	}
 	if a := m.was.Active; a != nil && a.Revision == target.Revision {
+		m.contractLater(a)
 		return
 	}
 	if m.failedBefore(target.Revision) {
-		f := m.was.LastFailure
-		m.stall(f.Reason, "%s; change the spec, or set spec.rollout.retryToken to try revision %s again", f.Message, f.Revision)
+		f, remedy := m.was.LastFailure, "change the spec"
+		if target.SecretsOnly {
+			remedy = "put the changed Secret right, which running pods read too"
+		}
+		m.stall(f.Reason, "%s; %s, or set spec.rollout.retryToken to try revision %s again", f.Message, remedy, f.Revision)
 		return
 	}
 	if v := guard.ToGoBack.Check(m.subject(&v1alpha1.RevisionStatus{Revision: target.Revision})); !v.OK {
@@ -121,7 +125,7 @@ func (m *machine) preparing() {
 		m.hold(v)
 		return
 	}
-	m.next.Rollout.Migration = &v1alpha1.MigrationStatus{JobName: m.job(Expand), Result: v1alpha1.MigrationRunning}
+	m.next.Rollout.Migration = m.about(Expand)
 	m.enter(v1alpha1.StepMigrating, "expand migrations of revision %s", c.Revision)
 }
 
@@ -172,7 +176,11 @@ func (m *machine) job(p Purpose) string {
 }
 
 func (m *machine) ensureJob(p Purpose, check string) Ensure {
-	return Ensure{Kind: Job, Purpose: p, Check: check, Revision: m.was.Rollout.ToRevision, Attempt: m.was.Rollout.Attempt}
+	e := Ensure{Kind: Job, Purpose: p, Check: check, Revision: m.was.Rollout.ToRevision, Attempt: m.was.Rollout.Attempt}
+	if p == Expand || p == Contract {
+		e.Approve = m.policy.MigrationApproved
+	}
+	return e
 }
 
 // turnedBack ends a rollout before its switch when the spec no longer asks for it.
@@ -191,49 +199,6 @@ func (m *machine) turnedBack() bool {
 func (m *machine) abort(outcome v1alpha1.Outcome, reason, message string) {
 	m.next.Rollout.Outcome, m.next.Rollout.Reason = outcome, reason
 	m.enter(v1alpha1.StepAborting, "%s", message)
-}
-
-// migrating: run the expand migrations under the full load of the active color.
-func (m *machine) migrating() {
-	ensure := m.ensureJob(Expand, "")
-	job, exists := m.w.Jobs[JobName(m.w.Instance.Name, ensure)]
-	if !exists || job.Phase == world.JobActive {
-		// A Job that has begun is awaited even when its revision is no longer wanted; one whose image never came has not begun.
-		if (!exists || job.Unstarted) && m.turnedBack() {
-			return
-		}
-		if v := guard.NoOtherMigration(m.subject(m.was.Candidate)); !exists && !v.OK {
-			m.hold(v)
-			return
-		}
-		m.add(ensure)
-		m.hold(guard.Verdict{Reason: "Migrating", Message: "migration Job " + JobName(m.w.Instance.Name, ensure) + waiting(job)})
-		return
-	}
-	facts := readFacts(job.Message)
-	m.next.Rollout.Migration = facts.status(job)
-	if job.Phase == world.JobFailed {
-		m.abort(v1alpha1.OutcomeAborted, facts.reason(), fmt.Sprintf("migration Job %s failed: %s", job.Name, facts.failure(job)))
-		return
-	}
-	m.next.Schema = facts.schema(m.was, m.was.Rollout.ToRevision)
-	if m.turnedBack() {
-		return
-	}
-	m.captureFloor()
-	m.enter(v1alpha1.StepScaling, "schema level %d; starting revision %s in %s", m.next.Schema.Current, m.was.Rollout.ToRevision, lower(m.was.Candidate.Color))
-}
-
-func waiting(job world.Job) string {
-	facts := readFacts(job.Message)
-	switch {
-	case job.Waiting != "":
-		return " waits: " + job.Waiting
-	case facts.Error != "":
-		return " tries again: " + facts.Error
-	default:
-		return " is running"
-	}
 }
 
 // scaling: bring the candidate to the capacity that the active color has now.

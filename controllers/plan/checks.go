@@ -94,6 +94,11 @@ func (m *machine) examine(stage v1alpha1.CheckStage) map[string]string {
 	if stage == v1alpha1.CheckPrePromotion {
 		ids[m.jobFinding(m.ensureJob(WorkerCheck, ""), workerCheckName)] = workerCheckName
 	}
+	return m.listen(probes, ids)
+}
+
+// listen adds probes to what has to be running, and returns their IDs beside those that are given.
+func (m *machine) listen(probes []Probe, ids map[string]string) map[string]string {
 	for _, p := range probes {
 		p.ID = m.probeID(p.Name)
 		ids[p.ID] = p.Name
@@ -101,6 +106,13 @@ func (m *machine) examine(stage v1alpha1.CheckStage) map[string]string {
 	}
 	m.recordChecks(ids)
 	return ids
+}
+
+// forgetLive drops what the live routes have answered: they lead elsewhere now.
+func (m *machine) forgetLive() {
+	m.next.Rollout.Checks = slices.DeleteFunc(m.next.Rollout.Checks, func(c v1alpha1.CheckStatus) bool {
+		return strings.HasPrefix(c.Name, liveRoutesPrefix)
+	})
 }
 
 func (m *machine) probeID(name string) string {
@@ -185,8 +197,10 @@ func (m *machine) preview(c v1alpha1.ComponentName, color v1alpha1.Color, path s
 
 // standby is the color that does not take traffic now, as a control.
 func (m *machine) standby(c v1alpha1.ComponentName, path string) []Address {
-	if p := m.was.Previous; p != nil {
-		return []Address{m.preview(c, p.Color, path)}
+	for _, r := range []*v1alpha1.RevisionStatus{m.was.Previous, m.was.Candidate} {
+		if r != nil {
+			return []Address{m.preview(c, r.Color, path)}
+		}
 	}
 	return nil
 }

@@ -25,7 +25,12 @@ type Policy struct {
 	Frontend      bool
 	Checks        []v1alpha1.CheckSpec
 	HistoryLimit  int
-	Sizes         map[v1alpha1.ComponentName]Size
+	// OwnMigrations is true while the user migrates.
+	OwnMigrations bool
+	// MayDestroy is true while destructive migrations wait for approval and are not refused; MigrationApproved names the newest that may run.
+	MayDestroy        bool
+	MigrationApproved string
+	Sizes             map[v1alpha1.ComponentName]Size
 }
 
 // Size is how many pods a component is to have: a fixed number, or the bounds of its autoscaler.
@@ -79,6 +84,12 @@ func policyOf(spec *v1alpha1.EngLogInstanceSpec) Policy {
 	}
 	if w := r.Workers; w != nil {
 		p.ForbidOverlap = w.Overlap == v1alpha1.WorkerOverlapForbidden
+	}
+	if migration := r.Migration; migration != nil {
+		p.OwnMigrations = migration.Policy == v1alpha1.MigrationDisabled
+		if p.MayDestroy = migration.Destructive == v1alpha1.DestructiveWhenApproved; p.MayDestroy {
+			p.MigrationApproved = migration.ApprovedMigration
+		}
 	}
 	if promotion := r.Promotion; promotion != nil {
 		p.Manual = promotion.Mode == v1alpha1.PromotionManual

@@ -72,6 +72,8 @@ type Ensure struct {
 	Purpose Purpose
 	Attempt int32
 	Check   string
+	// Approve names the newest destructive migration that a migration Job may run; empty approves none.
+	Approve string
 	// Name is set where a kind has several objects a component, such as Store.
 	Name string
 }
@@ -100,7 +102,7 @@ func (e Ensure) String() string {
 		return fmt.Sprintf("switch %s to %s %s, epoch %d", e.Component, lower(e.Color), e.Revision, e.Epoch)
 	}
 	parts := []string{"apply", string(e.Kind)}
-	for _, p := range []string{string(e.Component), lower(e.Color), e.Revision, string(e.Purpose), e.Check, e.Name} {
+	for _, p := range []string{string(e.Component), lower(e.Color), e.Revision, string(e.Purpose), e.Check, e.Name, e.Approve} {
 		if p != "" {
 			parts = append(parts, p)
 		}

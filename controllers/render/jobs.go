@@ -45,9 +45,19 @@ func job(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
 		fillCheck(&pod, check)
 		tries = effort{timeout: check.TimeoutSeconds, retries: check.Failures - 1}
 	case plan.Expand, plan.Contract:
+		if e.Approve != "" {
+			pod.Spec.Containers[0].Args = append(pod.Spec.Containers[0].Args, "--approve", e.Approve)
+		}
 	}
 	return jobOf(in, e, pod, tries)
 }
+
+const (
+	// planContainer tells what a migration is about to do.
+	planContainer = "plan"
+	// unapproved is the exit code of a migration that only an approval lets run: trying again is in vain.
+	unapproved = 4
+)
 
 func jobOf(in Input, e plan.Ensure, pod corev1.PodTemplateSpec, tries effort) ([]runtime.ApplyConfiguration, error) {
 	pod.Spec.ActiveDeadlineSeconds = new(int64(tries.timeout))
@@ -58,12 +68,18 @@ func jobOf(in Input, e plan.Ensure, pod corev1.PodTemplateSpec, tries effort) ([
 	labels := revisionLabels(in, e.Revision, pod.Labels[VersionLabel])
 	labels[ComponentLabel] = pod.Labels[ComponentLabel]
 	deadline := int64(tries.timeout+retryPause) * int64(tries.retries+1)
+	spec := batchv1ac.JobSpec().
+		WithParallelism(1).WithCompletions(1).WithBackoffLimit(tries.retries).WithActiveDeadlineSeconds(deadline).
+		WithPodReplacementPolicy(batchv1.Failed). // never two pods of one attempt at a time
+		WithTemplate(template)
+	if e.Purpose == plan.Expand || e.Purpose == plan.Contract {
+		codes := batchv1ac.PodFailurePolicyOnExitCodesRequirement().
+			WithContainerName(migrateComponent).WithOperator(batchv1.PodFailurePolicyOnExitCodesOpIn).WithValues(unapproved)
+		spec.WithPodFailurePolicy(batchv1ac.PodFailurePolicy().
+			WithRules(batchv1ac.PodFailurePolicyRule().WithAction(batchv1.PodFailurePolicyActionFailJob).WithOnExitCodes(codes)))
+	}
 	return one(batchv1ac.Job(plan.JobName(in.Instance.Name, e), in.Instance.Namespace).
-		WithLabels(labels).WithOwnerReferences(in.owner()).
-		WithSpec(batchv1ac.JobSpec().
-			WithParallelism(1).WithCompletions(1).WithBackoffLimit(tries.retries).WithActiveDeadlineSeconds(deadline).
-			WithPodReplacementPolicy(batchv1.Failed). // never two pods of one attempt at a time
-			WithTemplate(template))), nil
+		WithLabels(labels).WithOwnerReferences(in.owner()).WithSpec(spec)), nil
 }
 
 func userCheck(spec *v1alpha1.EngLogInstanceSpec, name string) (v1alpha1.CheckSpec, error) {

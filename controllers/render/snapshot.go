@@ -23,15 +23,20 @@ func NewSnapshot(in Input) (revision.Snapshot, error) {
 	for _, c := range world.Components {
 		s.Templates[c] = componentTemplate(in, c, forComponent(references, c))
 	}
-	for name, args := range map[string][]string{
-		revision.Expand:   {"migrate", "up", "--phase", "expand"},
-		revision.Contract: {"migrate", "up", "--phase", "contract"},
-	} {
-		t := jobTemplate(in, v1alpha1.API, migrateComponent, args, forMigrations(references))
+	for _, phase := range []string{revision.Expand, revision.Contract} {
+		t := jobTemplate(in, v1alpha1.API, migrateComponent, []string{"migrate", "up", "--phase", phase}, forMigrations(references))
 		t.Spec.Containers[0].Env = append(t.Spec.Containers[0].Env, migrationParts(&in.Spec, s.Config, forMigrations(references))...)
-		s.Jobs[name] = t
+		s.Jobs[phase] = planned(t, phase)
 	}
 	s.Jobs[revision.WorkerCheck] = jobTemplate(in, v1alpha1.Worker, checkComponent, []string{"worker", "--health-check"}, forComponent(references, v1alpha1.Worker))
 	s.Jobs[revision.Check] = jobTemplate(in, v1alpha1.API, checkComponent, nil, forComponent(references, v1alpha1.API))
 	return s, nil
+}
+
+// planned lets a migration tell what it is about to do before it begins.
+func planned(t corev1.PodTemplateSpec, phase string) corev1.PodTemplateSpec {
+	plan := *t.Spec.Containers[0].DeepCopy()
+	plan.Name, plan.Args = planContainer, []string{"migrate", "plan", "--phase", phase}
+	t.Spec.InitContainers = []corev1.Container{plan}
+	return t
 }

@@ -78,9 +78,14 @@ func colored(in Input, e plan.Ensure, t corev1.PodTemplateSpec, version string) 
 // revised adds what depends on the revision alone.
 func revised(in Input, name, version string, t corev1.PodTemplateSpec) corev1.PodTemplateSpec {
 	t.Labels[RevisionLabel], t.Labels[VersionLabel] = name, labelValue(version)
-	t.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
+	config := []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
 		LocalObjectReference: corev1.LocalObjectReference{Name: plan.ConfigName(in.Instance.Name, name)},
 	}}}
+	for _, containers := range [][]corev1.Container{t.Spec.InitContainers, t.Spec.Containers} {
+		for i := range containers {
+			containers[i].EnvFrom = config
+		}
+	}
 	return t
 }
 

@@ -279,6 +279,10 @@ func (v *view) migrated() finding {
 		return isFalse("SchemaTooNew", "revision %s knows schema level %d, the database needs at least %d: go to a newer version", a.Revision, level, s.OldestCompatible)
 	case level > s.Current:
 		return isFalse("SchemaTooOld", "revision %s needs schema level %d, the database is at %d: run its migrations", a.Revision, level, s.Current)
+	case len(s.AwaitingApproval) > 0:
+		last := s.AwaitingApproval[len(s.AwaitingApproval)-1]
+		return isTrue("ContractAwaitsApproval", "the schema fits revision %s; migration %s takes something away and was not run: to run it, set "+
+			"spec.rollout.migration.destructive to WhenApproved and spec.rollout.migration.approvedMigration to %s", a.Revision, last, last)
 	default:
 		return isTrue("Migrated", "the schema fits revision %s, which brings level %d", a.Revision, level)
 	}
@@ -318,13 +322,14 @@ func (v *view) trafficVerified() finding {
 	switch {
 	case a == nil:
 		return isFalse(reasonNotInstalled, "no revision has taken traffic yet")
-	case r.Outcome == v1alpha1.OutcomeRolledBack && !v.in(settled):
+	case r.Outcome == v1alpha1.OutcomeRolledBack && v.step() == v1alpha1.StepRollingBack:
 		return isUnknown(reasonRolledBack, "traffic goes back to revision %s; no fresh connection has been asked since", goal(v.next))
 	}
 	if drifted := v.drifted(*a); drifted != "" {
 		return isFalse("RouteDrifted", "the live %s route shows another revision than %s; it is taken back", drifted, a.Revision)
 	}
-	if r.ToRevision != a.Revision || v.step() == v1alpha1.StepSwitching {
+	wentBack := r.Outcome == v1alpha1.OutcomeRolledBack && v.step() == v1alpha1.StepAborting
+	if !wentBack && (r.ToRevision != a.Revision || v.step() == v1alpha1.StepSwitching) {
 		return v.asBefore()
 	}
 	return v.heard(*a)

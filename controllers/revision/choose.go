@@ -103,3 +103,24 @@ func keyOf(r Reference, secret string) string {
 	}
 	return r.Key + " (in " + r.Secret + ")"
 }
+
+// Unrotated gives the digests that a revision is hashed with while changed values are to start nothing: for a key that the active revision
+// was hashed with, the digest of then; for one that it does not know, that of now, but for optional keys that its pods wait for anyway.
+func Unrotated(chosen []Reference, now, then map[string]string) map[string]string {
+	if then == nil {
+		return now
+	}
+	digests := map[string]string{}
+	for _, r := range chosen {
+		digest, exists := now[r.ID()]
+		if !exists {
+			continue
+		}
+		if old, known := then[r.ID()]; known {
+			digests[r.ID()] = old
+		} else if !r.Optional || r.Choice != "" {
+			digests[r.ID()] = digest
+		}
+	}
+	return digests
+}

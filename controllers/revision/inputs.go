@@ -106,4 +106,8 @@ func inputsOfSecrets(s *v1alpha1.EngLogInstanceSpec) {
 	}
 	s.Secrets.AWSSecretsManager = nil
 	s.Secrets.Generate = ""
+	s.Secrets.Rotation = ""
+	if *s.Secrets == (v1alpha1.SecretsSpec{Type: v1alpha1.SecretsKubernetes}) {
+		s.Secrets = nil // what a spec means that does not mention the group
+	}
 }

@@ -22,7 +22,7 @@ var (
 		"api.autoscaling", "worker.autoscaling", "frontend.autoscaling",
 		"api.serviceAccount.annotations", "worker.serviceAccount.annotations", "frontend.serviceAccount.annotations",
 		"database.managed", "cache.managed",
-		"secrets.awsSecretsManager", "secrets.generate",
+		"secrets.awsSecretsManager", "secrets.generate", "secrets.rotation",
 		"exposure.type", "exposure.ingress", "exposure.gateway", "exposure.hosts", "exposure.frontendHosts", "exposure.previewHost",
 		"exposure.tls", "exposure.httpsRedirect", "exposure.rateLimit.enforcement", "exposure.ipFamilyPolicy", "exposure.ipFamilies",
 		"rollout", "restartToken", "reconciliation", "activity", "networkPolicy",

@@ -34,6 +34,8 @@ type Snapshot struct {
 	Jobs map[string]corev1.PodTemplateSpec `json:"jobs"`
 	// Connections is the size of one pod's pool of database connections.
 	Connections int32 `json:"connections"`
+	// Secrets are the keyed digests that the revision was hashed with, by "secret/key". A record of an older operator has none.
+	Secrets map[string]string `json:"secrets,omitempty"`
 }
 
 // Encode gives the form that is stored in a ControllerRevision.

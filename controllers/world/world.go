@@ -89,6 +89,8 @@ type Target struct {
 	Version string
 	// SecretsOnly is true when it differs from the active revision in nothing but Secret contents.
 	SecretsOnly bool
+	// Secrets are the keyed digests of Secret contents that are part of it, by "secret/key".
+	Secrets map[string]string
 }
 
 // Known is a revision whose snapshot is stored.
@@ -235,6 +237,8 @@ type Job struct {
 	Phase     JobPhase
 	// Message is the newest termination message of its pods.
 	Message string
+	// Plan is the newest termination message of their plan, which runs before them; empty for a Job without one.
+	Plan string
 	// Waiting is why its pod does not run yet.
 	Waiting string
 	// Unstarted is true when no container of it has ever run, and one waits for something that may never come, such as its image.

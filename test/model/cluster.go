@@ -32,6 +32,8 @@ const (
 	TwoImages      Character = "its tag moves while its pods start"
 	TagMoves       Character = "its tag moves after its first pods"
 	ContractsEarly Character = "its migration locks older revisions out"
+	TakesAway      Character = "its expand migration takes something away"
+	NoImage        Character = "its image cannot be pulled"
 )
 
 // Level is what a revision's binary has to do with the schema.
@@ -139,6 +141,7 @@ type Cluster struct {
 	live        [2]service
 	known       map[string]world.Known
 	jobs        map[string]world.Job
+	approvals   map[string]string // what the migration Jobs were started with
 	probes      []plan.Probe
 	findings    map[string]world.Finding
 	missing     []world.Problem
@@ -167,7 +170,7 @@ func NewCluster(spec v1alpha1.EngLogInstanceSpec) *Cluster {
 	c := &Cluster{
 		Now:        time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		Characters: map[string]Character{}, Levels: map[string]Level{}, Database: Database{Current: 1, Oldest: 1},
-		known: map[string]world.Known{}, jobs: map[string]world.Job{}, findings: map[string]world.Finding{},
+		known: map[string]world.Known{}, jobs: map[string]world.Job{}, approvals: map[string]string{}, findings: map[string]world.Finding{},
 	}
 	c.Instance = &v1alpha1.EngLogInstance{
 		ObjectMeta: metav1.ObjectMeta{Name: instanceName, Namespace: "model", UID: "1", ResourceVersion: c.next()}, Spec: spec,

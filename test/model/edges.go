@@ -20,6 +20,9 @@ func (Watcher) Persisted(c *Cluster, round *Round, before *v1alpha1.EngLogInstan
 		return err
 	}
 	from, to := stepOf(before), stepOf(now)
+	if from == v1alpha1.StepAborting && before.Rollout.VerifiedAt == nil && now.Rollout.VerifiedAt != nil {
+		return (&edge{seen: round.World, status: before, from: from}).heardBack()
+	}
 	if from == to {
 		return nil
 	}
@@ -157,7 +160,10 @@ func (e *edge) migrating() error {
 }
 
 func (e *edge) scaling() error {
-	job := e.seen.Jobs[jobName("migrate", e.status)]
+	job, exists := e.seen.Jobs[jobName("migrate", e.status)]
+	if !exists && ownMigrations(&e.seen.Spec) {
+		return nil
+	}
 	if job.Phase != world.JobComplete {
 		return broken("I3", "pods are started although migration Job %s has not completed", job.Name)
 	}
@@ -240,6 +246,16 @@ func (e *edge) switching() error {
 		}
 	}
 	return isUp(e.seen, c.Color, c.Revision)
+}
+
+// heardBack: after a rollback fresh connections have answered with the revision that users went back to.
+func (e *edge) heardBack() error {
+	for _, component := range routedIn(&e.seen.Spec) {
+		if e.finding("live-"+string(component)) != v1alpha1.CheckPassed {
+			return broken("I7", "%s is said to have its users back although its %s was not seen to answer", e.status.Active.Revision, component)
+		}
+	}
+	return nil
 }
 
 // handover: fresh connections have answered with the new revision for long enough.
@@ -329,6 +345,10 @@ func (e *edge) stable() error {
 	if e.from != v1alpha1.StepAborting || e.status.Candidate == nil {
 		return nil
 	}
+	r := e.status.Rollout
+	if r.Outcome == v1alpha1.OutcomeRolledBack && r.SwitchedAt != nil && e.now.Rollout.VerifiedAt == nil && e.at.Before(r.Deadline.Time) {
+		return broken("I7", "the rollback to %s ended before it was seen that users are back", e.status.Active.Revision)
+	}
 	if err := e.deserted(e.status.Candidate); err != nil {
 		return err
 	}
@@ -355,6 +375,9 @@ func (Watcher) Rested(c *Cluster, m *Mutant, well bool) error {
 	if well && (status.Active == nil || status.Active.Revision != c.Target) {
 		return broken("I6", "came to rest without the revision %s of the spec", c.Target)
 	}
+	if well && contractWaits(c) {
+		return broken("I6", "came to rest although %v is approved", status.Schema.AwaitingApproval)
+	}
 	if watched(c) {
 		return nil
 	}
@@ -365,6 +388,12 @@ func (Watcher) Rested(c *Cluster, m *Mutant, well bool) error {
 		return nil
 	}
 	return tidy(c, status.Active)
+}
+
+// contractWaits is true when a contract migration waits although it is approved.
+func contractWaits(c *Cluster) bool {
+	s := c.Instance.Status.Schema
+	return s != nil && len(s.AwaitingApproval) > 0 && s.AwaitingApproval[len(s.AwaitingApproval)-1] == approvedIn(c.spec())
 }
 
 // doomed is true when the schema has locked out the revision that users belong to, or are to go back to, and a person has led users about
@@ -397,6 +426,9 @@ func waits(c *Cluster, step v1alpha1.Step) bool {
 	switch step {
 	case v1alpha1.StepPreparing:
 		return len(c.missing) > 0 || len(c.conflicts) > 0 || len(c.stores) > 0 || ill(c)
+	case v1alpha1.StepMigrating:
+		m := c.Instance.Status.Rollout.Migration
+		return m != nil && m.Result == v1alpha1.MigrationRefused && spec.Rollout.Migration.Destructive == v1alpha1.DestructiveWhenApproved
 	case v1alpha1.StepAwaitingPromotion:
 		p := spec.Rollout.Promotion
 		return p != nil && p.Mode == v1alpha1.PromotionManual || ill(c)

@@ -61,7 +61,7 @@ func sameMigration(a, b *v1alpha1.MigrationStatus) bool {
 		return a == b
 	}
 	return a.JobName == b.JobName && a.From == b.From && a.To == b.To && a.Result == b.Result && a.Message == b.Message &&
-		slices.Equal(a.Destructive, b.Destructive)
+		slices.Equal(a.Pending, b.Pending) && slices.Equal(a.Destructive, b.Destructive)
 }
 
 func sameCheck(a, b v1alpha1.CheckStatus) bool {
@@ -86,7 +86,7 @@ func sameSchema(a, b *v1alpha1.SchemaStatus) bool {
 		return a == b
 	}
 	return a.Current == b.Current && a.OldestCompatible == b.OldestCompatible && a.LastMigratedRevision == b.LastMigratedRevision &&
-		slices.Equal(a.Levels, b.Levels)
+		slices.Equal(a.Levels, b.Levels) && slices.Equal(a.AwaitingApproval, b.AwaitingApproval)
 }
 
 func sameManaged(a, b *v1alpha1.ManagedStatus) bool {

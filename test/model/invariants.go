@@ -21,7 +21,8 @@ func broken(invariant, format string, args ...any) error {
 	return &Violation{Invariant: invariant, Message: fmt.Sprintf(format, args...)}
 }
 
-// Watcher checks the invariants of one schedule: I1 to I8, and I9, that workers are handed over in order. Each method returns the first that
+// Watcher checks the invariants of one schedule: I1 to I8, and I9, that workers are handed over in order, and I10, that nothing is taken from the schema
+// that nobody has approved. Each method returns the first that
 // is broken. What it knows about a rollout it knows by itself: it must not ask the planner or its guards.
 type Watcher struct{}
 
@@ -46,6 +47,9 @@ func ensured(c *Cluster, seen *world.World, e plan.Ensure, before Before) error 
 			return routeMoved(seen, e, before.Route)
 		}
 	case plan.Job:
+		if e.Approve != "" && e.Approve != approvedIn(&seen.Spec) {
+			return broken("I10", "Job %s may run %s, which nobody has approved", plan.JobName(instanceName, e), e.Approve)
+		}
 		return oneMigration(c)
 	case plan.Deployment:
 		return templateReplaced(c, seen, e, before)
@@ -201,6 +205,18 @@ func outdated(s *v1alpha1.EngLogInstanceStatus, revision string) bool {
 		}
 	}
 	return false
+}
+
+// approvedIn is the destructive migration that a spec approves.
+func approvedIn(spec *v1alpha1.EngLogInstanceSpec) string {
+	if m := spec.Rollout.Migration; m != nil && m.Destructive == v1alpha1.DestructiveWhenApproved {
+		return m.ApprovedMigration
+	}
+	return ""
+}
+
+func ownMigrations(spec *v1alpha1.EngLogInstanceSpec) bool {
+	return spec.Rollout.Migration != nil && spec.Rollout.Migration.Policy == v1alpha1.MigrationDisabled
 }
 
 // oneMigration checks I3. An overtaken leader may bring one back that a person has deleted; migrators queue for the database's lock.

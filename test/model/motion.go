@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
@@ -175,6 +174,9 @@ func (c *Cluster) newPod(i int) world.Pod {
 	if kind := c.Characters[d.Revision]; kind == TwoImages && d.made%2 == 0 || kind == TagMoves && d.made > 2 {
 		p.ImageID += "-moved"
 	}
+	if c.Characters[d.Revision] == NoImage {
+		p.Waiting = noImage
+	}
 	return p
 }
 
@@ -185,7 +187,7 @@ func (c *Cluster) healthy(i int, revision string) bool {
 		return false
 	}
 	switch c.Characters[revision] {
-	case NeverReady:
+	case NeverReady, NoImage:
 		return false
 	case WorkersFail:
 		return slots[i].Component != v1alpha1.Worker
@@ -275,59 +277,6 @@ func (c *Cluster) activeJobs() []string {
 	slices.Sort(names)
 	return names
 }
-
-// settleJob lets a Job end. Until it has, Reason holds its purpose.
-func (c *Cluster) settleJob(name string) bool {
-	j := c.jobs[name]
-	purpose := plan.Purpose(j.Reason)
-	j.Phase, j.Reason = world.JobComplete, ""
-	switch purpose {
-	case plan.Expand:
-		c.expand(&j)
-	case plan.Contract:
-		level := c.level(j.Revision)
-		c.Database.Oldest = max(c.Database.Oldest, level.Drops)
-		j.Message = c.words("contract", c.Database.Current)
-	case plan.WorkerCheck:
-		if c.Characters[j.Revision] == WorkerCheckBad {
-			j.Phase, j.Message = world.JobFailed, `{"error":"cannot reach the queue"}`
-		}
-	case plan.UserCheck:
-		if c.Characters[j.Revision] == FailsBefore || c.Characters[j.Revision] == FailsAfter && strings.Contains(name, "-after-") {
-			j.Phase, j.Message = world.JobFailed, `{"error":"exit code 1"}`
-		}
-	}
-	c.setJob(j)
-	return true
-}
-
-// level is what a revision has to do with the schema; one that nobody has described brings one level more and drops none.
-func (c *Cluster) level(revision string) Level {
-	if l, ok := c.Levels[revision]; ok {
-		return l
-	}
-	return Level{Brings: 2, Drops: 1}
-}
-
-func (c *Cluster) expand(j *world.Job) {
-	level, from := c.level(j.Revision), c.Database.Current
-	switch character := c.Characters[j.Revision]; {
-	case character == MigrationFails:
-		j.Phase, j.Message = world.JobFailed, `{"phase":"expand","error":"relation does not exist"}`
-		return
-	case character == ContractsEarly:
-		c.Database.Oldest = max(c.Database.Oldest, level.Brings)
-	}
-	c.Database.Current = max(c.Database.Current, level.Brings)
-	j.Message = c.words("expand", from)
-}
-
-func (c *Cluster) words(phase string, from int32) string {
-	return `{"phase":"` + phase + `","from":` + number(from) + `,"to":` + number(c.Database.Current) + `,"current":` + number(c.Database.Current) +
-		`,"oldestCompatible":` + number(c.Database.Oldest) + `}`
-}
-
-func number(n int32) string { return strconv.Itoa(int(n)) }
 
 // settleProbe lets a running check come to its result. One that has failed stays so.
 func (c *Cluster) settleProbe(p plan.Probe) bool {

@@ -284,6 +284,19 @@ func blindMutants() []*Mutant {
 			rollout.Promotion = nil
 			w.Spec.Rollout = &rollout
 		}),
+		blind("what waits for approval is approved", func(w *world.World) {
+			approving(w, v1alpha1.DestructiveWhenApproved)
+		}),
+		blind("approvals are not read", func(w *world.World) {
+			approving(w, v1alpha1.DestructiveNever)
+		}),
+		blind("who migrates is not read", func(w *world.World) {
+			migration := *w.Spec.Rollout.Migration
+			migration.Policy = v1alpha1.MigrationDisabled
+			rollout := *w.Spec.Rollout
+			rollout.Migration = &migration
+			w.Spec.Rollout = &rollout
+		}),
 		blind("the overlap of workers is not read", func(w *world.World) {
 			rollout := *w.Spec.Rollout
 			rollout.Workers = nil
@@ -291,6 +304,13 @@ func blindMutants() []*Mutant {
 		}),
 		blind("a failed revision is not remembered", func(w *world.World) {
 			falsify(w, func(s *v1alpha1.EngLogInstanceStatus) { s.LastFailure = nil })
+		}),
+		blind("after a rollback nobody is asked", func(w *world.World) {
+			falsify(w, func(s *v1alpha1.EngLogInstanceStatus) {
+				if s.Rollout != nil && s.Rollout.Step == v1alpha1.StepAborting && s.Rollout.Outcome == v1alpha1.OutcomeRolledBack {
+					s.Rollout.VerifiedAt = s.Rollout.SwitchedAt
+				}
+			})
 		}),
 		blind("every check has passed", func(w *world.World) {
 			findings := map[string]world.Finding{}
@@ -325,6 +345,18 @@ func blindMutants() []*Mutant {
 			w.Routes = routes
 		}),
 	}
+}
+
+// approving falsifies what may be taken away: what waits for it, or nothing.
+func approving(w *world.World, destructive v1alpha1.DestructiveMigration) {
+	migration := *w.Spec.Rollout.Migration
+	migration.Destructive, migration.ApprovedMigration = destructive, ""
+	if r := w.Instance.Status.Rollout; destructive == v1alpha1.DestructiveWhenApproved && r != nil && r.Contract != nil && len(r.Contract.Destructive) > 0 {
+		migration.ApprovedMigration = r.Contract.Destructive[0]
+	}
+	rollout := *w.Spec.Rollout
+	rollout.Migration = &migration
+	w.Spec.Rollout = &rollout
 }
 
 func falsify(w *world.World, change func(*v1alpha1.EngLogInstanceStatus)) {

@@ -14,6 +14,7 @@ import (
 var characters = []Character{
 	Good, Good, Good, Good, Good, Good, Good, Good,
 	NeverReady, MigrationFails, FailsBefore, FailsAfter, FailsAfter, WorkersFail, WorkerCheckBad, TwoImages, TagMoves, TagMoves, ContractsEarly,
+	TakesAway, NoImage,
 }
 
 func revisionName(n int) string { return "r" + strconv.Itoa(n) }
@@ -64,7 +65,17 @@ func (s *schedule) create(character Character) {
 	}
 	s.next++
 	s.c.Characters[name], s.c.Levels[name] = character, level
+	if s.rand.IntN(2) == 0 { // what a release takes away is mostly known before
+		s.approve(drops(level))
+	}
 	s.ask(name)
+}
+
+// approve lets a destructive migration run.
+func (s *schedule) approve(migration string) {
+	s.edit(func(spec *v1alpha1.EngLogInstanceSpec) {
+		spec.Rollout.Migration = &v1alpha1.MigrationSpec{Destructive: v1alpha1.DestructiveWhenApproved, ApprovedMigration: migration}
+	})
 }
 
 // heal makes every revision good and every pod able to get ready, lets people do what is waited for, and asks for something that can run on
@@ -79,6 +90,7 @@ func (s *schedule) heal() {
 		d := s.c.touch(i)
 		d.Pods = slices.DeleteFunc(slices.Clone(d.Pods), func(p world.Pod) bool { return p.Waiting == lostNode || p.ImageID != p.Revision })
 	}
+	s.approve(takes(s.c.Target))
 	s.edit(func(spec *v1alpha1.EngLogInstanceSpec) {
 		spec.Reconciliation, spec.Activity = "", ""
 		spec.Rollout.OnFailure, spec.Rollout.Promotion = "", nil
@@ -204,6 +216,23 @@ var edits = []edit{
 	{"enabled again", func(spec *v1alpha1.EngLogInstanceSpec, _ *schedule) { spec.Reconciliation = "" }},
 	{"hibernated", func(spec *v1alpha1.EngLogInstanceSpec, _ *schedule) { spec.Activity = v1alpha1.ActivityHibernated }},
 	{"woken", func(spec *v1alpha1.EngLogInstanceSpec, _ *schedule) { spec.Activity = "" }},
+	{"migrations approved", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
+		status, name := &s.c.Instance.Status, takes(s.c.Target)
+		if status.Schema != nil && len(status.Schema.AwaitingApproval) > 0 {
+			name = status.Schema.AwaitingApproval[0]
+		}
+		spec.Rollout.Migration = &v1alpha1.MigrationSpec{Destructive: v1alpha1.DestructiveWhenApproved, ApprovedMigration: name}
+		if s.rand.IntN(4) == 0 {
+			spec.Rollout.Migration.ApprovedMigration = ""
+		}
+	}},
+	{"destructive migrations refused", func(spec *v1alpha1.EngLogInstanceSpec, _ *schedule) { spec.Rollout.Migration = nil }},
+	{"own migrations", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
+		spec.Rollout.Migration = &v1alpha1.MigrationSpec{Policy: v1alpha1.MigrationDisabled}
+		if s.rand.IntN(2) == 0 {
+			s.c.Database.Current = max(s.c.Database.Current, s.c.level(s.c.Target).Brings)
+		}
+	}},
 	{"timers", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
 		spec.Rollout.RetentionSeconds, spec.Rollout.ProgressDeadlineSeconds = int32(15+s.rand.IntN(60)), int32(10+s.rand.IntN(60))
 		spec.Rollout.ConfirmSeconds = new(int32(s.rand.IntN(20)))

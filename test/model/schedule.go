@@ -154,6 +154,9 @@ func (s *schedule) recover() error {
 	if err := s.rest(); err != nil {
 		return err
 	}
+	if schema := s.c.Instance.Status.Schema; schema != nil && len(schema.AwaitingApproval) > 0 {
+		s.approve(schema.AwaitingApproval[0])
+	}
 	s.edit(func(spec *v1alpha1.EngLogInstanceSpec) { spec.Rollout.RetryToken = "the-last" })
 	if err := s.rest(); err != nil {
 		return err

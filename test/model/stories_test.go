@@ -32,6 +32,15 @@ var stories = []struct {
 	}},
 	{"never-ready", "The pods of a version never get ready: nobody notices", func(s *teller) { s.failing(NeverReady) }},
 	{"migration-fails", "The migration of a version fails: no pod of it is started", func(s *teller) { s.failing(MigrationFails) }},
+	{"bad-image", "The image of a version cannot be pulled: its migration never starts, and ends with its Job", func(s *teller) { s.failing(NoImage) }},
+	{"bad-image-undone", "The image of a version cannot be pulled, and the spec is reverted at once", func(s *teller) {
+		s.installed()
+		s.ask("b", NoImage)
+		s.until(v1alpha1.StepMigrating)
+		s.round()
+		s.ask("a")
+		s.rest()
+	}},
 	{"check-before-fails", "A check fails before the switch", func(s *teller) { s.failing(FailsBefore) }},
 	{"worker-check-fails", "The workers of a version cannot reach the queue: seen before the switch", func(s *teller) { s.failing(WorkerCheckBad) }},
 	{"tag-moves", "The tag of a version moves while its pods start: two images under one name are not promoted", func(s *teller) { s.failing(TwoImages) }},
@@ -137,6 +146,42 @@ var stories = []struct {
 		s.ask("c", Good, Level{Brings: 2, Drops: 2})
 		s.rest()
 	}},
+	{"expand-needs-approval", "An expand migration takes something away: refused, then asked for, then waiting, then approved", func(s *teller) {
+		s.failing(TakesAway)
+		s.edit("destructive migrations are to wait for approval, and b is tried again", func(spec *v1alpha1.EngLogInstanceSpec) {
+			spec.Rollout.Migration = &v1alpha1.MigrationSpec{Destructive: v1alpha1.DestructiveWhenApproved}
+			spec.Rollout.RetryToken = "2"
+		})
+		s.rest()
+		s.edit("another migration is approved", approve("take-c"))
+		s.rest()
+		s.edit("take-b is approved", approve("take-b"))
+		s.rest()
+	}},
+	{"contract-needs-approval", "A contract migration is left out until it is approved; then going back is refused", func(s *teller) {
+		s.installed()
+		s.ask("b", Good, Level{Brings: 2, Drops: 2})
+		s.rest()
+		s.edit("drop-to-2 is approved", approve("drop-to-2"))
+		s.rest()
+		s.ask("a")
+		s.rest()
+	}},
+	{"contract-approved-before", "A contract migration is approved before its version comes", func(s *teller) {
+		s.installed()
+		s.edit("drop-to-2 is approved", approve("drop-to-2"))
+		s.ask("b", Good, Level{Brings: 2, Drops: 2})
+		s.rest()
+	}},
+	{"own-migrations", "A person migrates: no Job does", func(s *teller) {
+		s.installed()
+		s.edit("migrations are the user's", func(spec *v1alpha1.EngLogInstanceSpec) {
+			spec.Rollout.Migration = &v1alpha1.MigrationSpec{Policy: v1alpha1.MigrationDisabled}
+		})
+		s.c.Database.Current = 2
+		s.ask("b", Good, Level{Brings: 2, Drops: 2})
+		s.rest()
+	}},
 	{"overlap-forbidden", "Old and new workers never meet, there and back", func(s *teller) {
 		s.installed()
 		s.edit("workers must not overlap", func(spec *v1alpha1.EngLogInstanceSpec) {
@@ -190,6 +235,12 @@ var stories = []struct {
 		s.say("a person undoes the API's Deployment in green")
 		s.rest()
 	}},
+}
+
+func approve(migration string) func(*v1alpha1.EngLogInstanceSpec) {
+	return func(spec *v1alpha1.EngLogInstanceSpec) {
+		spec.Rollout.Migration = &v1alpha1.MigrationSpec{Destructive: v1alpha1.DestructiveWhenApproved, ApprovedMigration: migration}
+	}
 }
 
 func hibernate(spec *v1alpha1.EngLogInstanceSpec) { spec.Activity = v1alpha1.ActivityHibernated }

@@ -174,7 +174,14 @@ func (c *Cluster) putJob(name string, e plan.Ensure) {
 	if e.Purpose == plan.Expand || e.Purpose == plan.Contract {
 		component = "migrate"
 	}
-	c.setJob(world.Job{Name: name, Revision: e.Revision, Component: component, Phase: world.JobActive, Reason: string(e.Purpose), Identity: c.incarnation("j")})
+	c.approvals[name] = e.Approve
+	j := world.Job{Name: name, Revision: e.Revision, Component: component, Phase: world.JobActive, Reason: string(e.Purpose), Identity: c.incarnation("j")}
+	if c.Characters[e.Revision] == NoImage {
+		j.Waiting, j.Unstarted = noImage, true
+	} else if component == "migrate" {
+		j.Plan = c.tells(c.migration(&j))
+	}
+	c.setJob(j)
 }
 
 func (c *Cluster) setJob(j world.Job) {

@@ -2,6 +2,7 @@ package validation
 
 var badSecrets = []badSpec{
 	{"type missing", `spec: {secrets: {generate: Never}}`, []string{"spec.secrets.type", "Required value"}},
+	{"rotation unknown", `spec: {secrets: {type: Kubernetes, rotation: Restart}}`, []string{"spec.secrets.rotation", `"Rollout"`, `"Ignore"`}},
 	{"type unknown", `spec: {secrets: {type: Vault}}`, []string{"spec.secrets.type", `"Kubernetes"`, `"AWSSecretsManager"`}},
 	{
 		"AWS beside Kubernetes", `spec: {secrets: {type: Kubernetes, awsSecretsManager: {}}}`,

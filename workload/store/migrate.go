@@ -29,9 +29,10 @@ type MigrateResult struct {
 	Pending []string `json:"pending"`
 	Applied []string `json:"applied"`
 	// Refused is true when nothing was run although it could have been: Error
-	// says why.
-	Refused bool   `json:"refused"`
-	Error   string `json:"error"`
+	// says why. Unapproved is a refusal that only an approval ends.
+	Refused    bool   `json:"refused"`
+	Unapproved bool   `json:"unapproved"`
+	Error      string `json:"error"`
 }
 
 // RefusedError says why a migration must not run now.

@@ -189,9 +189,9 @@ func TestContractIsRefusedUntilItMayRun(t *testing.T) {
 		{"the plan of the contract does", nil, []string{"plan", "--phase", "contract"}, 0, []string{`"destructive":true`, `"approve":"` + file, `"pending":["` + file, `"refused":false`}},
 		{"no contract before its expand", nil, []string{"up", "--phase", "contract", "--approve", file}, 3, []string{`"refused":true`, "run the expand phase first"}},
 		{"the expand", nil, []string{"up", "--phase", "expand"}, 0, []string{`"applied":["0100_`, `"oldestCompatible":1`}},
-		{"nobody has approved it", nil, []string{"up", "--phase", "contract"}, 4, []string{`"refused":true`, `"destructive":true`, `"applied":[]`, "--approve " + file}},
+		{"nobody has approved it", nil, []string{"up", "--phase", "contract"}, 4, []string{`"refused":true,"unapproved":true`, `"destructive":true`, `"applied":[]`, "--approve " + file}},
 		{"another was approved", nil, []string{"up", "--phase", "contract", "--approve", "0099_older.sql"}, 4, []string{`"refused":true`, `"applied":[]`}},
-		{"an older program is alive", func() { alive(2) }, []string{"up", "--phase", "contract", "--approve", file}, 3, []string{"instance older of version 1.0.0 is alive", `"applied":[]`}},
+		{"an older program is alive", func() { alive(2) }, []string{"up", "--phase", "contract", "--approve", file}, 3, []string{`"refused":true,"unapproved":false`, "instance older of version 1.0.0 is alive", `"applied":[]`}},
 		{"it was replaced by a newer one", func() { alive(100) }, []string{"up", "--phase", "contract", "--approve", file}, 0, []string{`"applied":["` + file, `"oldestCompatible":100`, `"refused":false`}},
 		{"nothing is left to do", nil, []string{"up", "--phase", "contract"}, 0, []string{`"destructive":false`, `"applied":[]`, `"oldestCompatible":100`}},
 	}

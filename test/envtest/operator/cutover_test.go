@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/test/envtest/rig"
 )
 
 func install(t *testing.T, change ...func(*v1alpha1.EngLogInstance)) *v1alpha1.EngLogInstance {
@@ -32,7 +34,7 @@ func TestInstallationThenCutover(t *testing.T) {
 	if got := instance.Status.Active; got == nil || got.Color != v1alpha1.Blue || got.Version != "1.0.0" {
 		t.Fatalf("active is %v", got)
 	}
-	first := instance.Status.Active.Revision
+	first, begun := instance.Status.Active.Revision, time.Now()
 	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "1.1.0" })
 	awaitStep(t, instance, v1alpha1.StepRetaining)
 	if a := instance.Status.Active; a.Color != v1alpha1.Green || a.Version != "1.1.0" || instance.Status.Previous.Revision != first {
@@ -47,6 +49,13 @@ func TestInstallationThenCutover(t *testing.T) {
 	awaitCondition(t, instance, v1alpha1.ConditionReady, "True", "")
 	if h := instance.Status.History; len(h) != 2 || h[0].Outcome != v1alpha1.OutcomePromoted {
 		t.Errorf("history is %v", h)
+	}
+	writes := slices.DeleteFunc(about(instance, calls.Since(begun)), func(c rig.Call) bool {
+		return c.Namespace == "" || c.Resource == "events" || c.Resource == "leases" || c.Verb == "GET" || c.Verb == "LIST" || c.Verb == "WATCH"
+	})
+	t.Logf("%d writes in a cutover of three components", len(writes))
+	if len(writes) > 45 {
+		t.Errorf("more than 45 writes: %v", writes)
 	}
 }
 

@@ -53,6 +53,8 @@ type Rule struct {
 	// ExitCode and Message are how the containers of a Job's pod end; Message is the termination message.
 	ExitCode int32
 	Message  string
+	// Plan is the termination message of the init containers of a Job's pod; they end as soon as it runs.
+	Plan string
 	// Running keeps a Job's pod from ending.
 	Running bool
 	// ImageID is what the containers report to run; "" derives one from the image's name.

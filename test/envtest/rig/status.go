@@ -36,6 +36,9 @@ func statusOf(pod *corev1.Pod, rule Rule, place placement, due bool) corev1.PodS
 		running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: *status.StartTime}}
 		status.ContainerStatuses = containers(pod, rule, running, due && rule.Ready != Never)
 	}
+	if status.Phase != corev1.PodPending {
+		status.InitContainerStatuses = initialised(pod, rule)
+	}
 	ready := allReady(status.ContainerStatuses)
 	setCondition(&status, corev1.PodInitialized, true, "")
 	setCondition(&status, corev1.ContainersReady, ready, "ContainersNotReady")
@@ -75,6 +78,18 @@ func containers(pod *corev1.Pod, rule Rule, state corev1.ContainerState, ready b
 			status.LastTerminationState = ended(rule)
 		}
 		statuses = append(statuses, status)
+	}
+	return statuses
+}
+
+// initialised are the init containers of a pod that runs: all have ended well.
+func initialised(pod *corev1.Pod, rule Rule) []corev1.ContainerStatus {
+	var statuses []corev1.ContainerStatus
+	for _, container := range pod.Spec.InitContainers {
+		statuses = append(statuses, corev1.ContainerStatus{
+			Name: container.Name, Image: container.Image, ImageID: rule.imageID(container.Image), Ready: true,
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", Message: rule.Plan}},
+		})
 	}
 	return statuses
 }
