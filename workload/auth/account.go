@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -40,14 +42,27 @@ func (s *Service) ChangeProfile(ctx context.Context, by englog.Actor, change Pro
 		}
 	}
 	if change.Preferences != nil {
+		errs = append(errs, change.Preferences.Validate(), checkDisabled(change.Preferences.DisabledTasks, u.Preferences.DisabledTasks))
 		u.Preferences = *change.Preferences
-		errs = append(errs, u.Preferences.Validate())
+		u.Preferences.DisabledTasks = append([]string{}, u.Preferences.DisabledTasks...) // never null
 	}
 	if err := joinFields(errs...); err != nil {
 		return u, err
 	}
 	u.UpdatedAt = s.Clock.Now()
 	return u, s.Store.UpdateUser(ctx, u)
+}
+
+// checkDisabled refuses a kind that nobody knows: a switch with a slip of the pen
+// would be off in the profile and on in the service. What another release has
+// stored stays.
+func checkDisabled(kinds, before []string) error {
+	for _, name := range kinds {
+		if _, err := englog.ParseKind(name); err != nil && !slices.Contains(before, name) {
+			return englog.Invalid("disabled_tasks", "must list kinds of tasks: "+fmt.Sprint(englog.TaskKinds()))
+		}
+	}
+	return nil
 }
 
 // ChangePassword sets a new password and kills every session and token.

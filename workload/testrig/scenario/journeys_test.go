@@ -259,6 +259,18 @@ func TestPreferencesSwitchTheAnalysisOff(t *testing.T) {
 	if n := tasks(s.Write(t, u.Access, map[string]any{"body": "nothing at all"})); n != 0 {
 		t.Errorf("%d tasks, want none", n)
 	}
+	for _, list := range []any{nil, []string{}} {
+		preferences["disabled_tasks"] = list
+		answer := s.Want(t, 200, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Invalid: true, Body: map[string]any{"preferences": preferences}})
+		if !strings.Contains(answer.Body, `"disabled_tasks":[]`) {
+			t.Errorf("nothing is switched off: %s", answer.Body)
+		}
+	}
+	preferences["disabled_tasks"] = []string{"sentimental"}
+	if a := s.Want(t, 400, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"preferences": preferences}}); !strings.Contains(a.Body, "tag_suggestions") {
+		t.Errorf("an unknown kind: %s", a.Body)
+	}
+	preferences["disabled_tasks"] = []string{}
 	preferences["timezone"] = "Mars/Olympus"
 	s.Want(t, 400, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"preferences": preferences}})
 }
