@@ -170,6 +170,10 @@ test-model: ## The model checker over the rollout planner
 test-e2e: ## The local cluster, and one cutover under load on it (root on Linux)
 	CLUSTER_E2E=1 $(GOTEST) -v -p 1 -timeout 30m ./hack/cluster ./test/e2e/...
 
+.PHONY: test-managed
+test-managed: ## Managed stores kept and taken up again, and NetworkPolicies enforced, on the real node (root on Linux)
+	$(GOTEST) -v -timeout 15m ./test/e2e/managed
+
 .PHONY: test-crash
 test-crash: ## Kill the operator before and after writes of every step, and more, on the real node (root on Linux)
 	$(GOTEST) -tags failpoints ./controllers/failpoint

@@ -54,7 +54,7 @@ func (r *Reconciler) forget(key types.NamespacedName, err error) error {
 func (r *Reconciler) act(ctx context.Context, key types.NamespacedName, seen *observe.Seen, next plan.Plan) error {
 	r.probes.Sync(key, next.Probes)
 	r.probes.Notify(key, next.Notices)
-	in := render.Input{Instance: seen.World.Instance, Spec: seen.World.Spec, Snapshots: seen.Snapshots, World: seen.World, Cluster: r.cluster}
+	in := render.Input{Instance: seen.World.Instance, Spec: seen.World.Spec, Snapshots: seen.Snapshots, Stores: seen.Stores, World: seen.World, Cluster: r.cluster}
 	return r.apply.Do(ctx, in, next.Writes)
 }
 

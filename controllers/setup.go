@@ -53,6 +53,8 @@ type Options struct {
 	Ask probe.Asker
 	// Cluster is what rendering has to know of the cluster.
 	Cluster render.Cluster
+	// PostgresMajor is the major version of Managed databases whose spec names none; 0 for the API's default.
+	PostgresMajor int32
 	// AWSPrefix is what ids of AWS secrets have to begin with where the operator asks as itself; AWSEndpoint replaces AWS' addresses.
 	AWSPrefix, AWSEndpoint string
 	// Now is the clock; time.Now by default.
@@ -71,6 +73,7 @@ func Setup(ctx context.Context, mgr manager.Manager, opts Options) error {
 	if err != nil {
 		return err
 	}
+	r.observe.PostgresMajor = opts.PostgresMajor
 	return r.watch(mgr, opts, wakes)
 }
 

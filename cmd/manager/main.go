@@ -32,6 +32,7 @@ type settings struct {
 	lease           lease
 	namespaces      string
 	monitoring      string
+	postgres        int
 	controller      controllers.Options
 	logLevel        slog.Level
 	secureMetrics   bool
@@ -68,6 +69,7 @@ func parse(flags *flag.FlagSet, args []string) settings {
 	flags.StringVar(&s.controller.Prometheus, "prometheus-url", "", "the Prometheus that checks of type Prometheus ask")
 	flags.StringVar(&s.controller.Cluster.OperatorNamespace, "operator-namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, which network policies let in")
 	flags.StringVar(&s.controller.AWSPrefix, "aws-secret-prefix", "", "what ids of AWS secrets must begin with where the operator asks as itself, with {namespace} for the instance's; default: it never does")
+	flags.IntVar(&s.postgres, "managed-postgresql-major", 0, "the major version of PostgreSQL for Managed databases whose spec names none; default: the API's, 17")
 	flags.StringVar(&s.monitoring, "monitoring-namespaces", "monitoring", "comma-separated namespaces that may read metrics")
 	flags.BoolVar(&s.controller.Proxy, "proxy-probes", false, "send probes through the API server, for an operator outside of the cluster")
 	flags.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
@@ -79,6 +81,10 @@ func parse(flags *flag.FlagSet, args []string) settings {
 func run(ctx context.Context, s settings) error {
 	namespaces := split(s.namespaces)
 	s.controller.Cluster.MonitoringNamespaces = split(s.monitoring)
+	if s.postgres != 0 && (s.postgres < 15 || s.postgres > 18) {
+		return fmt.Errorf("managed-postgresql-major: %d is none of 15 to 18, the versions that the operator knows how to run", s.postgres)
+	}
+	s.controller.PostgresMajor = int32(s.postgres)
 	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
 		Scheme:                        scheme(),
 		Cache:                         controllers.Caches(namespaces...),

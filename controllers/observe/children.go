@@ -146,6 +146,9 @@ func (c *children) known() map[string]world.Known {
 	for i := range c.snapshots.Items {
 		s := &c.snapshots.Items[i]
 		name := s.Labels[RevisionLabel]
+		if name == "" {
+			continue // a store's, or one of those that the StatefulSet's controller keeps
+		}
 		all[name] = world.Known{Version: s.Labels["app.kubernetes.io/version"], Config: configs[name], Ordinal: s.Revision}
 	}
 	return all
@@ -317,7 +320,7 @@ func (c *children) leftovers(w *world.World) []world.Leftover {
 		}
 	}
 	for i := range c.snapshots.Items {
-		if !kept[c.snapshots.Items[i].Labels[RevisionLabel]] {
+		if s := &c.snapshots.Items[i]; s.Labels[RevisionLabel] != "" && !kept[s.Labels[RevisionLabel]] || outdated(w, s) {
 			add("ControllerRevision", &c.snapshots.Items[i])
 		}
 	}

@@ -42,6 +42,8 @@ type Seen struct {
 	World *world.World
 	// Snapshots holds the stored templates of the revisions that have a role, and those of the target when it is new.
 	Snapshots map[string]revision.Snapshot
+	// Stores holds what the pods of Managed stores are made from, by the name of the record.
+	Stores map[string]revision.StoreSnapshot
 }
 
 // Findings says what running checks have learned.
@@ -62,6 +64,8 @@ type Reader struct {
 	Probes Findings
 	// Compose makes the snapshot of a revision that is new.
 	Compose func(*world.World) (revision.Snapshot, error)
+	// PostgresMajor is the major version of Managed databases whose spec names none; 0 for the API's default.
+	PostgresMajor int32
 	// Refuse says what is wrong with a resolved spec beyond its schema; empty when nothing is.
 	Refuse func(*v1alpha1.EngLogInstanceSpec) string
 	// Wanted names the optional children that the spec wants, as "Kind/name".
@@ -81,7 +85,7 @@ func (r *Reader) Look(ctx context.Context, key types.NamespacedName) (*Seen, err
 	if !instance.DeletionTimestamp.IsZero() {
 		return nil, nil //nolint:nilnil // owner references do the rest
 	}
-	w := &world.World{Instance: instance, Spec: instance.Resolve(), Findings: r.Probes.Findings(key)}
+	w := &world.World{Instance: instance, Spec: r.resolved(instance), Findings: r.Probes.Findings(key)}
 	seen := &Seen{World: w, Snapshots: map[string]revision.Snapshot{}}
 	c, err := r.children(ctx, key)
 	if err != nil {
@@ -90,6 +94,9 @@ func (r *Reader) Look(ctx context.Context, key types.NamespacedName) (*Seen, err
 	c.fill(w)
 	w.Refusals = r.refusals(w)
 	if err := r.target(ctx, seen, c); err != nil {
+		return nil, err
+	}
+	if err := c.storeRecords(seen); err != nil {
 		return nil, err
 	}
 	budget(seen)

@@ -1,8 +1,6 @@
 package render
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -167,6 +165,13 @@ func tcp(numbers ...int32) []networkingv1.NetworkPolicyPort {
 	return ports
 }
 
+// dns is the port that names are asked at, and 5353, at which the DNS pods of OpenShift listen behind it: most plugins see packets after the
+// Service's address and port were replaced.
 func dns() []networkingv1.NetworkPolicyPort {
-	return slices.Concat([]networkingv1.NetworkPolicyPort{{Protocol: new(corev1.ProtocolUDP), Port: new(intstr.FromInt32(53))}}, tcp(53))
+	var ports []networkingv1.NetworkPolicyPort
+	for _, number := range []int32{53, 5353} {
+		ports = append(ports, networkingv1.NetworkPolicyPort{Protocol: new(corev1.ProtocolUDP), Port: new(intstr.FromInt32(number))})
+		ports = append(ports, tcp(number)...)
+	}
+	return ports
 }

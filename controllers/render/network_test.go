@@ -59,17 +59,17 @@ func TestNetworkPolicies(t *testing.T) {
 		in, out   []string
 	}{
 		{v1alpha1.NetworkPolicyDefault, v1alpha1.API,
-			[]string{"8080 from anyone", "8081 from namespace englog-system or namespace monitoring"}, []string{"53+53 to anyone", outside}},
+			[]string{"8080 from anyone", "8081 from namespace englog-system or namespace monitoring"}, []string{"53+53+5353+5353 to anyone", outside}},
 		{v1alpha1.NetworkPolicyDefault, v1alpha1.Worker,
-			[]string{"8081 from namespace englog-system or namespace monitoring"}, []string{"53+53 to anyone", outside}},
+			[]string{"8081 from namespace englog-system or namespace monitoring"}, []string{"53+53+5353+5353 to anyone", outside}},
 		{v1alpha1.NetworkPolicyDefault, v1alpha1.Frontend,
-			[]string{"8080 from anyone", "8081 from namespace englog-system or namespace monitoring"}, []string{"53+53 to anyone", "8080 to pods api"}},
+			[]string{"8080 from anyone", "8081 from namespace englog-system or namespace monitoring"}, []string{"53+53+5353+5353 to anyone", "8080 to pods api"}},
 		{v1alpha1.NetworkPolicyStrict, v1alpha1.API,
 			[]string{"8080 from pods frontend or pods check or namespace englog-system", "8081 from namespace englog-system or namespace monitoring"},
-			[]string{"53+53 to anyone", "5432 to pods database", "6379 to pods cache"}},
+			[]string{"53+53+5353+5353 to anyone", "5432 to pods database", "6379 to pods cache"}},
 		{v1alpha1.NetworkPolicyStrict, v1alpha1.Frontend,
 			[]string{"8080 from pods check or namespace englog-system", "8081 from namespace englog-system or namespace monitoring"},
-			[]string{"53+53 to anyone", "8080 to pods api"}},
+			[]string{"53+53+5353+5353 to anyone", "8080 to pods api"}},
 	} {
 		t.Run(fmt.Sprintf("X51 %s %s", c.mode, c.component), func(t *testing.T) {
 			in := load(t, "development")

@@ -30,6 +30,8 @@ const (
 	RevisionLabel  = "englog.io/revision"
 	// KeptLabel marks what outlives its instance and is taken up again by one of the same name.
 	KeptLabel = "englog.io/kept"
+	// StoreRecordLabel marks the record of what a Managed store's pod is made from; its value is the store.
+	StoreRecordLabel = "englog.io/store"
 	// EpochKey is the annotation with the fencing number of the last switch.
 	EpochKey = "englog.io/rollout-epoch"
 	// RestartKey is the annotation of pods that changes with spec.restartToken.
@@ -52,6 +54,8 @@ type Input struct {
 	Spec v1alpha1.EngLogInstanceSpec
 	// Snapshots holds the stored snapshots of the revisions that are rendered.
 	Snapshots map[string]revision.Snapshot
+	// Stores holds what the pods of Managed stores are made from, by the name of the record.
+	Stores map[string]revision.StoreSnapshot
 	// World is what was seen: which Secret keys exist, the ordinals of stored revisions, the color of the live routes.
 	World   *world.World
 	Cluster Cluster

@@ -92,7 +92,15 @@ func store(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
 		if s.component != string(e.Component) {
 			continue
 		}
-		set, err := statefulSet(in, s)
+		name, made, err := storeSnapshot(in, s)
+		if err != nil {
+			return nil, err
+		}
+		record, err := storeRecord(in, s, name, made)
+		if err != nil {
+			return nil, err
+		}
+		set, err := statefulSet(in, s, made.Template)
 		if err != nil {
 			return nil, err
 		}
@@ -100,9 +108,31 @@ func store(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
 		if err != nil {
 			return nil, err
 		}
-		return append([]runtime.ApplyConfiguration{volumeClaim(in, s), scriptMap(in, s), storeService(in, s), set}, policy...), nil
+		return append([]runtime.ApplyConfiguration{record, volumeClaim(in, s), scriptMap(in, s, made.Script), storeService(in, s), set}, policy...), nil
 	}
 	return nil, nil
+}
+
+// storeSnapshot is what a store's pod is made from: what is stored of it, so that another template of a newer operator restarts nothing, or
+// else what this operator makes of the spec.
+func storeSnapshot(in Input, s managedStore) (string, revision.StoreSnapshot, error) {
+	name, err := revision.StoreRecord(in.Instance, s.component)
+	if stored, ok := in.Stores[name]; ok {
+		return name, stored, err
+	}
+	return name, revision.StoreSnapshot{Script: s.script, Template: storePod(in, s)}, err
+}
+
+// storeRecord stores the snapshot, before anything is made from it.
+func storeRecord(in Input, s managedStore, name string, made revision.StoreSnapshot) (runtime.ApplyConfiguration, error) {
+	encoded, err := made.Encode()
+	if err != nil {
+		return nil, err
+	}
+	labels := Labels(in.Instance.Name, s.component)
+	labels[StoreRecordLabel] = s.component
+	return appsv1ac.ControllerRevision(name, in.Instance.Namespace).WithLabels(labels).WithOwnerReferences(in.owner()).
+		WithRevision(1).WithData(runtime.RawExtension{Raw: encoded}), nil
 }
 
 func storeName(in Input, s managedStore) string {
@@ -121,10 +151,10 @@ func volumeClaim(in Input, s managedStore) runtime.ApplyConfiguration {
 	return corev1ac.PersistentVolumeClaim(storeName(in, s), in.Instance.Namespace).WithLabels(labels).WithSpec(spec)
 }
 
-func scriptMap(in Input, s managedStore) runtime.ApplyConfiguration {
+func scriptMap(in Input, s managedStore, script string) runtime.ApplyConfiguration {
 	return corev1ac.ConfigMap(storeName(in, s), in.Instance.Namespace).
 		WithLabels(Labels(in.Instance.Name, s.component)).WithOwnerReferences(in.owner()).
-		WithData(map[string]string{"start.sh": s.script})
+		WithData(map[string]string{"start.sh": script})
 }
 
 func storeService(in Input, s managedStore) runtime.ApplyConfiguration {
@@ -134,8 +164,8 @@ func storeService(in Input, s managedStore) runtime.ApplyConfiguration {
 			WithPorts(corev1ac.ServicePort().WithName(s.component).WithPort(s.port).WithTargetPort(intstr.FromString(s.component)).WithProtocol(corev1.ProtocolTCP)))
 }
 
-func statefulSet(in Input, s managedStore) (runtime.ApplyConfiguration, error) {
-	template, err := convert[corev1ac.PodTemplateSpecApplyConfiguration](storePod(in, s))
+func statefulSet(in Input, s managedStore, pod corev1.PodTemplateSpec) (runtime.ApplyConfiguration, error) {
+	template, err := convert[corev1ac.PodTemplateSpecApplyConfiguration](pod)
 	if err != nil {
 		return nil, err
 	}

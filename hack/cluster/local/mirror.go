@@ -152,7 +152,7 @@ func decode[T any](raw json.RawMessage) (name string, object T, err error) {
 			Name      string `json:"name"`
 		} `json:"metadata"`
 	}
-	if err = json.Unmarshal(raw, &header); err != nil {
+	if err := json.Unmarshal(raw, &header); err != nil {
 		return "", object, err
 	}
 	err = json.Unmarshal(raw, &object)
