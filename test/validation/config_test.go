@@ -130,6 +130,25 @@ func TestOperatorMay(t *testing.T) {
 	}
 }
 
+// TestNamespaceOfAnInstance shows that the namespace which ships for an instance has the document's labels, and refuses what is not restricted.
+func TestNamespaceOfAnInstance(t *testing.T) {
+	for _, file := range resources(t, "../../config/namespace") {
+		for _, object := range documents(t, file) {
+			cluster.Create(t, object)
+			if labels := object.GetLabels(); labels["name"] != "englog" || labels["environment"] != "production" {
+				t.Errorf("labels %v", labels)
+			}
+		}
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "englog", Name: "careless"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}},
+	}
+	if err := cluster.Client.Create(t.Context(), pod, client.DryRunAll); !apierrors.IsForbidden(err) {
+		t.Errorf("a pod without security context: %v, want Forbidden", err)
+	}
+}
+
 // TestNamespaceIsRestricted shows that the operator's own namespace refuses what is not restricted, and that the operator's
 // pods pass.
 func TestNamespaceIsRestricted(t *testing.T) {
