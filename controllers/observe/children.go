@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -98,20 +99,28 @@ func autoscaler(h *autoscalingv2.HorizontalPodAutoscaler) *world.Autoscaler {
 
 func pod(p *corev1.Pod) world.Pod {
 	seen := world.Pod{
-		Name: p.Name, IP: p.Status.PodIP, Revision: p.Labels[RevisionLabel], Terminating: p.DeletionTimestamp != nil, Waiting: waiting(p),
+		Name: p.Name, IP: p.Status.PodIP, Revision: p.Labels[RevisionLabel], Terminating: p.DeletionTimestamp != nil,
+		Waiting: waiting(p), Unschedulable: unschedulable(p),
 	}
 	for _, cond := range p.Status.Conditions {
-		switch {
-		case cond.Type == corev1.PodReady:
+		if cond.Type == corev1.PodReady {
 			seen.Ready, seen.ReadySince = cond.Status == corev1.ConditionTrue, cond.LastTransitionTime.Time
-		case cond.Type == corev1.PodScheduled && cond.Reason == corev1.PodReasonUnschedulable:
-			seen.Unschedulable = "Unschedulable: " + cond.Message
 		}
 	}
 	for _, s := range p.Status.ContainerStatuses {
 		seen.ImageID = s.ImageID
 	}
 	return seen
+}
+
+// unschedulable is the scheduler's word about a pod that finds no node.
+func unschedulable(p *corev1.Pod) string {
+	for _, cond := range p.Status.Conditions {
+		if cond.Type == corev1.PodScheduled && cond.Status == corev1.ConditionFalse && cond.Reason == corev1.PodReasonUnschedulable {
+			return clip(cond.Reason + ": " + cond.Message)
+		}
+	}
+	return ""
 }
 
 // waiting says why a pod's containers do not run, with the reason first. Container messages may hold addresses of registries but no
@@ -212,7 +221,7 @@ func (c *children) lastWords(j *batchv1.Job) (message, plan, wait string) {
 			continue
 		}
 		if !p.CreationTimestamp.Before(&newest) {
-			newest, wait = p.CreationTimestamp, waiting(p)
+			newest, wait = p.CreationTimestamp, cmp.Or(unschedulable(p), waiting(p))
 		}
 		said.hear(p.Status.ContainerStatuses)
 		planned.hear(p.Status.InitContainerStatuses)

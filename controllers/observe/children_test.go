@@ -61,6 +61,23 @@ func TestTheNewestWordsOfAJobCount(t *testing.T) {
 	}
 }
 
+// TestJobWithoutANode: a Job whose pod finds no node has not begun, so that it holds nothing up, and says what it waits for.
+func TestJobWithoutANode(t *testing.T) {
+	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Labels: map[string]string{batchv1.JobNameLabel: "j"}}}
+	p.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/1 nodes: Insufficient cpu"},
+	}
+	c := &children{pods: corev1.PodList{Items: []corev1.Pod{p}}}
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "j"}, Status: batchv1.JobStatus{Active: 1}}
+	if got := c.job(j); got.Waiting != "Unschedulable: 0/1 nodes: Insufficient cpu" || !got.Unstarted {
+		t.Errorf("got %+v", got)
+	}
+	c.pods.Items[0].Status.Conditions[0].Status, c.pods.Items[0].Status.Conditions[0].Reason = corev1.ConditionTrue, ""
+	if got := c.job(j); got.Waiting != "" || got.Unstarted {
+		t.Errorf("with a node: %+v", got)
+	}
+}
+
 func TestPodsTellWhyTheyDoNotRun(t *testing.T) {
 	p := &corev1.Pod{ObjectMeta: labelled("p", "api", "green", "a")}
 	p.Status.Conditions = []corev1.PodCondition{

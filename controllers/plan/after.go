@@ -32,9 +32,35 @@ func (m *machine) confirming() {
 	default:
 		m.hold(v)
 	}
-	if m.due(m.was.Rollout.Deadline) {
-		m.undo("ProgressDeadlineExceeded", "the new revision was not confirmed in time: "+v.Message)
+	if !m.due(m.was.Rollout.Deadline) {
+		return
 	}
+	if m.onlyUnseen(checks) {
+		m.stall("ChecksInconclusive", "%s; users stay where they are until it can be asked: revert the spec to go back", v.Message)
+		m.heed("ChecksInconclusive", v.Message)
+		return
+	}
+	m.undo("ProgressDeadlineExceeded", "the new revision was not confirmed in time: "+v.Message)
+}
+
+// onlyUnseen is true when nothing is held against the active revision, but for queries that nobody answers: a Prometheus that is away says
+// nothing about it.
+func (m *machine) onlyUnseen(ids map[string]string) bool {
+	queries := map[string]bool{}
+	for _, p := range m.out.Probes {
+		queries[p.ID] = p.Protocol == Prometheus
+	}
+	unseen := 0
+	for id := range ids {
+		switch result := m.w.Findings[id].Result; {
+		case result == v1alpha1.CheckPassed:
+		case result == v1alpha1.CheckInconclusive && queries[id]:
+			unseen++
+		default:
+			return false
+		}
+	}
+	return unseen > 0
 }
 
 // reverted starts a fast rollback when the spec asks for the previous revision again.
@@ -61,6 +87,11 @@ func (m *machine) undo(reason, message string) {
 	default:
 		m.rollBack(reason, message)
 	}
+	m.heed(reason, message)
+}
+
+// heed answers what the spec says by now about a rollout that is stuck.
+func (m *machine) heed(reason, message string) {
 	switch {
 	case m.out.Stalled == nil:
 	case m.superseded():

@@ -296,13 +296,16 @@ func (c *Cluster) find(id string, f world.Finding) {
 	c.findings[id] = f
 }
 
+// Unwatched is the character of a revision whose metrics nobody can ask for.
+const Unwatched Character = "its metrics cannot be asked for"
+
 // ask is what a check learns: its own revision's answers, or nothing while another revision answers or nobody does.
 func (c *Cluster) ask(p plan.Probe) world.Finding {
 	stage, bad := stageOf(p.ID), c.Characters[revisionOf(p.ID)]
 	switch {
 	case stage == v1alpha1.StepVerifying && bad == FailsBefore, stage == v1alpha1.StepConfirming && bad == FailsAfter:
 		return world.Finding{Result: v1alpha1.CheckFailed, Failures: p.Failures + 1, Message: "answers 500"}
-	case !c.reachable(p):
+	case bad == Unwatched && p.Protocol == plan.Prometheus, !c.reachable(p):
 		return world.Finding{Result: v1alpha1.CheckInconclusive, Message: "nobody answers"}
 	default:
 		return world.Finding{Result: v1alpha1.CheckPassed, Successes: p.Successes, Message: "checked"}

@@ -45,6 +45,20 @@ var stories = []struct {
 	{"worker-check-fails", "The workers of a version cannot reach the queue: seen before the switch", func(s *teller) { s.failing(WorkerCheckBad) }},
 	{"tag-moves", "The tag of a version moves while its pods start: two images under one name are not promoted", func(s *teller) { s.failing(TwoImages) }},
 	{"check-after-fails", "A check fails after the switch: users are taken back", func(s *teller) { s.failing(FailsAfter) }},
+	{"check-sees-nothing", "Prometheus is away after the switch: users stay, and the rollout goes on when it is back", func(s *teller) {
+		s.installed()
+		s.edit("a query is to be asked after the switch", func(spec *v1alpha1.EngLogInstanceSpec) {
+			spec.Rollout.Checks = []v1alpha1.CheckSpec{{
+				Name: "errors", Stage: v1alpha1.CheckPostPromotion, Type: v1alpha1.CheckPrometheus,
+				Prometheus: &v1alpha1.PrometheusCheck{Query: "errors", Comparison: v1alpha1.ComparisonLessThan, Threshold: "1"},
+			}}
+		})
+		s.ask("b", Unwatched)
+		s.rest()
+		s.c.Characters["b"] = Good
+		s.say("Prometheus is back")
+		s.rest()
+	}},
 	{"workers-fail", "The new workers never get ready: everything goes back", func(s *teller) { s.failing(WorkersFail) }},
 	{"retry", "A failed version is tried again only when it is asked for", func(s *teller) {
 		s.failing(NeverReady)
