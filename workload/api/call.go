@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type call struct {
 // authentication, rate limit, errors, metrics, one log line.
 func (s *Server) wrap(rt route) http.Handler {
 	metrics := s.metrics.Route(rt.path, rt.method)
+	name := rt.method + " " + Prefix + rt.path
 	budget := requestBudget
 	if rt.budget != nil {
 		budget = max(budget, rt.budget(s))
@@ -55,7 +57,7 @@ func (s *Server) wrap(rt route) http.Handler {
 		setHeaders(w.Header(), c.requestID)
 		ctx, cancel := context.WithTimeout(obs.WithRequestID(r.Context(), c.requestID), budget)
 		defer cancel()
-		ctx, endSpan := s.Tracing.Begin(ctx, r.Header.Get("Traceparent"), rt.method+" "+Prefix+rt.path, trace.SpanKindServer)
+		ctx, endSpan := s.Tracing.Begin(ctx, r.Header.Get("Traceparent"), name, trace.SpanKindServer)
 		c.ctx = ctx
 		defer func() {
 			if v := recover(); v != nil {
@@ -254,10 +256,12 @@ func orBody(field string) string {
 	return field
 }
 
-// send answers with JSON that is already encoded.
+// send answers with JSON that is already encoded. Its length is known: without it a
+// long answer would go out in chunks, each a system call.
 func (c *call) send(status int, raw []byte) error {
 	c.status = status
-	c.w.Header()["Content-Type"] = jsonType
+	h := c.w.Header()
+	h["Content-Type"], h["Content-Length"] = jsonType, []string{strconv.Itoa(len(raw))}
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(raw) // the client may be gone
 	return nil

@@ -140,10 +140,23 @@ func New(o Options) http.Handler {
 }
 
 // routes lists every operation; a test compares it with the OpenAPI document.
-// Of two that fit a path the first is taken.
+// Of two that fit a path the first is taken. Entries come first: they are most of
+// all traffic, and each route before the right one costs a regular expression.
 func routes() []route {
 	read, write, account := englog.ScopeRead, englog.ScopeWrite, englog.ScopeAccount
 	return []route{
+		{method: "POST", path: "/entries", scope: write, handle: (*Server).createEntry},
+		{method: "GET", path: "/entries", scope: read, handle: (*Server).listEntries},
+		{method: "POST", path: "/entries/batch", scope: write, handle: (*Server).createEntries, bodyMax: 16 << 20},
+		{method: "POST", path: "/entries/batch-delete", scope: write, handle: (*Server).deleteEntries},
+		{method: "GET", path: "/entries/on-this-day", scope: read, handle: (*Server).onThisDay},
+		{method: "GET", path: "/entries/{id}", scope: read, handle: (*Server).readEntry},
+		{method: "PUT", path: "/entries/{id}", scope: write, handle: (*Server).updateEntry},
+		{method: "DELETE", path: "/entries/{id}", scope: write, handle: (*Server).deleteEntry},
+		{method: "GET", path: "/entries/{id}/tasks", scope: read, handle: (*Server).entryTasks},
+		{method: "POST", path: "/entries/{id}/tasks", scope: write, handle: (*Server).rerunEntry},
+		{method: "GET", path: "/entries/{id}/insights", scope: read, handle: (*Server).entryInsights},
+
 		{method: "GET", path: "/capabilities", handle: (*Server).capabilities},
 		{method: "POST", path: "/auth/register", handle: (*Server).register},
 		{method: "POST", path: "/auth/login", handle: (*Server).login},
@@ -163,18 +176,6 @@ func routes() []route {
 		{method: "PATCH", path: "/auth/profile", scope: account, handle: (*Server).changeProfile},
 		{method: "POST", path: "/auth/account/deletion", scope: account, handle: (*Server).deleteAccount},
 		{method: "GET", path: "/dev/mailbox", handle: (*Server).mailbox},
-
-		{method: "POST", path: "/entries", scope: write, handle: (*Server).createEntry},
-		{method: "GET", path: "/entries", scope: read, handle: (*Server).listEntries},
-		{method: "POST", path: "/entries/batch", scope: write, handle: (*Server).createEntries, bodyMax: 16 << 20},
-		{method: "POST", path: "/entries/batch-delete", scope: write, handle: (*Server).deleteEntries},
-		{method: "GET", path: "/entries/on-this-day", scope: read, handle: (*Server).onThisDay},
-		{method: "GET", path: "/entries/{id}", scope: read, handle: (*Server).readEntry},
-		{method: "PUT", path: "/entries/{id}", scope: write, handle: (*Server).updateEntry},
-		{method: "DELETE", path: "/entries/{id}", scope: write, handle: (*Server).deleteEntry},
-		{method: "GET", path: "/entries/{id}/tasks", scope: read, handle: (*Server).entryTasks},
-		{method: "POST", path: "/entries/{id}/tasks", scope: write, handle: (*Server).rerunEntry},
-		{method: "GET", path: "/entries/{id}/insights", scope: read, handle: (*Server).entryInsights},
 
 		{method: "GET", path: "/tags", scope: read, handle: (*Server).listTags},
 		{method: "POST", path: "/tags/rename", scope: write, handle: (*Server).renameTag},
