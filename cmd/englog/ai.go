@@ -47,6 +47,12 @@ func limitOf(l config.ProviderLimits) ai.Limit {
 // worker sees the request, and until the answer is seen here.
 const draftSlack = 5 * time.Second
 
+// draftPatience is how long the API waits for a draft: as long as a provider may
+// take, but not until the server cuts the answer off.
+func draftPatience(c config.Config) time.Duration {
+	return max(time.Second, min(c.AI.Timeout+draftSlack, c.WriteTimeout-2*time.Second))
+}
+
 // generator drafts entries for users who allow it; a worker does the work.
 type generator struct {
 	desk  insight.Desk

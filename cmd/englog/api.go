@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	englog "github.com/garnizeh/englog-operator/workload"
 	"github.com/garnizeh/englog-operator/workload/api"
@@ -48,7 +49,7 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 	options := api.Options{Accounts: accounts, Entries: s, Analysis: s.Tasks(), Numbers: s, Mailbox: mailbox, Features: api.Features(c.Features), Kicker: kicker, Limiter: limiter,
 		Clock: englog.SystemClock{}, Log: log, Registry: registry, Tracing: tracing, Kinds: englog.EntryTaskKinds(), MaxContentSize: c.MaxContentSize,
 		RateLimit: c.RateLimitRPS, TrustedProxies: c.TrustedProxies, EditDebounce: englog.EditDebounce,
-		GenerateTimeout: c.AI.Timeout + 2*draftSlack, Generator: generator{insight.Desk{Drafts: s.Tasks(), Patience: c.AI.Timeout + draftSlack}, s}}
+		GenerateTimeout: draftPatience(c) + time.Second, Generator: generator{insight.Desk{Drafts: s.Tasks(), Patience: draftPatience(c)}, s}}
 	handler := api.New(options)
 	return &run.App{Config: c, Log: log, Handler: handler, Registry: registry,
 		Checks:     []run.Check{databaseCheck(s), redisCheck(client)},

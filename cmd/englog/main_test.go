@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/garnizeh/englog-operator/workload/config"
 	"github.com/garnizeh/englog-operator/workload/testrig"
 )
 
@@ -142,6 +143,17 @@ func TestHealthCheckWarnsOfEviction(t *testing.T) {
 	}
 	if code, stdout, stderr, _ := runCommand(t, nil, "worker", "--health-check"); code != exitOK || !strings.Contains(stdout, "will not say whether it may evict") {
 		t.Errorf("without INFO: code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// X12: an answer about a draft goes out before the server would cut it off.
+func TestADraftIsAwaitedNoLongerThanAnAnswerMayTake(t *testing.T) {
+	for _, c := range []struct{ ai, write, want time.Duration }{
+		{30 * time.Second, 60 * time.Second, 35 * time.Second}, {30 * time.Second, 30 * time.Second, 28 * time.Second}, {time.Minute, time.Second, time.Second},
+	} {
+		if got := draftPatience(config.Config{WriteTimeout: c.write, AI: config.AI{Timeout: c.ai}}); got != c.want {
+			t.Errorf("AI_TIMEOUT %s, WRITE_TIMEOUT %s: %s, want %s", c.ai, c.write, got, c.want)
+		}
 	}
 }
 
