@@ -179,6 +179,10 @@ test-crash: ## Kill the operator before and after writes of every step, and more
 	$(GOTEST) -tags failpoints ./controllers/failpoint
 	KILLS=$(KILLS) $(GOTEST) -v -timeout 60m ./test/crash/...
 
+.PHONY: test-gateway
+test-gateway: ## Cutovers and an adoption behind Traefik, as Ingress and as HTTPRoutes, under load (root on Linux)
+	$(GOTEST) -v -timeout 40m ./test/gateway/...
+
 .PHONY: test-capacity
 test-capacity: ## Autoscalers, shortage of room, checks by query and the production sample with real parts (root on Linux)
 	$(GOTEST) -v -timeout 30m ./test/capacity/...

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/observe"
 )
 
@@ -32,7 +33,11 @@ func children() []client.Object {
 // not the size of the cluster.
 func Caches(namespaces ...string) cache.Options {
 	ours := labels.SelectorFromSet(labels.Set{observe.ManagedByLabel: observe.Manager})
-	opts := cache.Options{ByObject: map[client.Object]cache.ByObject{}, DefaultTransform: cache.TransformStripManagedFields()}
+	opts := cache.Options{
+		// The label is the default, so that it also counts for kinds that the cluster learns later.
+		DefaultLabelSelector: ours, DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{&v1alpha1.EngLogInstance{}: {Label: labels.Everything()}},
+	}
 	for _, o := range children() {
 		by := cache.ByObject{Label: ours}
 		if _, ok := o.(*corev1.Pod); ok {
@@ -62,16 +67,23 @@ func slimPod(in any) (any, error) {
 
 // index lets the caches find an instance's children without walking a namespace.
 func index(ctx context.Context, indexer client.FieldIndexer) error {
-	byInstance := func(o client.Object) []string {
+	for _, o := range children() {
+		if err := indexByInstance(ctx, indexer, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func indexByInstance(ctx context.Context, indexer client.FieldIndexer, o client.Object) error {
+	err := indexer.IndexField(ctx, o, observe.InstanceIndex, func(o client.Object) []string {
 		if name := o.GetLabels()[observe.InstanceLabel]; name != "" {
 			return []string{name}
 		}
 		return nil
-	}
-	for _, o := range children() {
-		if err := indexer.IndexField(ctx, o, observe.InstanceIndex, byInstance); err != nil {
-			return fmt.Errorf("indexing %T by instance: %w", o, err)
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("indexing %T by instance: %w", o, err)
 	}
 	return nil
 }

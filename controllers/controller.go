@@ -25,12 +25,15 @@ type Reconciler struct {
 	probes  *probe.Runner
 	apply   *apply.Applier
 	report  *report.Reporter
-	cluster render.Cluster
+	kinds   *kinds
 	now     func() time.Time
 }
 
 // Reconcile looks, decides, acts and tells. What it decides to do next is persisted by telling, before it is done in the next round.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if err := r.kinds.learn(ctx, useful); err != nil {
+		return ctrl.Result{}, err
+	}
 	seen, err := r.observe.Look(ctx, req.NamespacedName)
 	if err != nil || seen == nil {
 		return ctrl.Result{}, r.forget(req.NamespacedName, err)
@@ -54,7 +57,7 @@ func (r *Reconciler) forget(key types.NamespacedName, err error) error {
 func (r *Reconciler) act(ctx context.Context, key types.NamespacedName, seen *observe.Seen, next plan.Plan) error {
 	r.probes.Sync(key, next.Probes)
 	r.probes.Notify(key, next.Notices)
-	in := render.Input{Instance: seen.World.Instance, Spec: seen.World.Spec, Snapshots: seen.Snapshots, Stores: seen.Stores, World: seen.World, Cluster: r.cluster}
+	in := render.Input{Instance: seen.World.Instance, Spec: seen.World.Spec, Snapshots: seen.Snapshots, Stores: seen.Stores, World: seen.World, Cluster: r.kinds.cluster()}
 	return r.apply.Do(ctx, in, next.Writes)
 }
 
@@ -80,6 +83,10 @@ func (r *Reconciler) tell(ctx context.Context, seen *observe.Seen, next plan.Pla
 	if failure != nil {
 		return ctrl.Result{}, failure
 	}
+	if len(r.kinds.lacking(&seen.World.Spec)) > 0 {
+		next.Wake = sooner(next.Wake, r.now().Add(needed))
+		return ctrl.Result{RequeueAfter: until(next.Wake, r.now())}, r.kinds.learn(ctx, needed)
+	}
 	return ctrl.Result{RequeueAfter: until(next.Wake, r.now())}, nil
 }
 
@@ -92,6 +99,14 @@ func effective(seen *observe.Seen) map[string]string {
 		return seen.Snapshots[a.Revision].Config
 	}
 	return nil
+}
+
+// sooner is the earlier of two moments, the first of which may be never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // until turns the moment to wake into a delay, never a busy one.

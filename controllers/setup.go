@@ -12,6 +12,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -29,12 +30,9 @@ import (
 	"github.com/garnizeh/englog-operator/controllers/awssm"
 	"github.com/garnizeh/englog-operator/controllers/keep"
 	"github.com/garnizeh/englog-operator/controllers/observe"
-	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/probe"
 	"github.com/garnizeh/englog-operator/controllers/render"
 	"github.com/garnizeh/englog-operator/controllers/report"
-	"github.com/garnizeh/englog-operator/controllers/revision"
-	"github.com/garnizeh/englog-operator/controllers/world"
 )
 
 // Options are what an operator is started with.
@@ -74,7 +72,23 @@ func Setup(ctx context.Context, mgr manager.Manager, opts Options) error {
 		return err
 	}
 	r.observe.PostgresMajor = opts.PostgresMajor
-	return r.watch(mgr, opts, wakes)
+	built, err := r.watch(mgr, opts, wakes)
+	if err != nil {
+		return err
+	}
+	r.kinds.begin = watcher(mgr, built)
+	return r.kinds.learn(ctx, 0)
+}
+
+// watcher begins to watch kinds, whether the manager has been started or not.
+func watcher(mgr manager.Manager, built controller.Controller) func(context.Context, schema.GroupVersionKind) error {
+	byOwner := handler.TypedEnqueueRequestForOwner[client.Object](mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.EngLogInstance{}, handler.OnlyControllerOwner())
+	return func(ctx context.Context, kind schema.GroupVersionKind) error {
+		if err := indexByInstance(ctx, mgr.GetFieldIndexer(), held(kind)); err != nil {
+			return err
+		}
+		return built.Watch(source.Kind(mgr.GetCache(), held(kind), byOwner, predicate.TypedFuncs[client.Object]{UpdateFunc: news.UpdateFunc}))
+	}
 }
 
 func (o Options) withDefaults() Options {
@@ -119,21 +133,18 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 			return nil, fmt.Errorf("adding %T to the manager: %w", background, err)
 		}
 	}
+	k := &kinds{mapper: mgr.GetRESTMapper(), base: opts.Cluster, now: opts.Now, known: map[schema.GroupVersionKind]bool{}}
 	return &Reconciler{
-		observe: &observe.Reader{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Secrets: secrets, Probes: runner, Compose: composer(opts.Cluster), Refuse: render.RouteProblem, Wanted: wanted(opts.Cluster)},
-		probes:  runner,
-		apply:   &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: counter(reporter)},
-		report:  reporter,
-		cluster: opts.Cluster,
-		now:     opts.Now,
+		observe: &observe.Reader{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Secrets: secrets, Probes: runner, Compose: k.compose, Refuse: render.RouteProblem,
+			Wanted: k.wanted, Weighted: k.weighted, Lacking: k.lacking, Optional: k.watched,
+		},
+		probes: runner,
+		apply:  &apply.Applier{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Observe: counter(reporter)},
+		report: reporter,
+		kinds:  k,
+		now:    opts.Now,
 	}, nil
-}
-
-// wanted names the optional children that render makes of a spec.
-func wanted(cluster render.Cluster) func(*world.World) (map[string]bool, error) {
-	return func(w *world.World) (map[string]bool, error) {
-		return render.Names(render.Input{Instance: w.Instance, Spec: w.Spec, World: w, Cluster: cluster}, plan.Route, plan.NetworkPolicy, plan.Store)
-	}
 }
 
 // counter counts writes for the metrics.
@@ -147,16 +158,9 @@ func counter(r *report.Reporter) func(string, apply.Outcome) {
 	}
 }
 
-// composer makes the snapshot of a new revision.
-func composer(cluster render.Cluster) func(*world.World) (revision.Snapshot, error) {
-	return func(w *world.World) (revision.Snapshot, error) {
-		return render.NewSnapshot(render.Input{Instance: w.Instance, Spec: w.Spec, World: w, Cluster: cluster})
-	}
-}
-
 // watch says what wakes the reconciler: the spec, the children it owns, the pods and endpoints behind them, and probes and Secrets that
 // have news. Nothing wakes it by the clock but timers that a plan has set.
-func (r *Reconciler) watch(mgr manager.Manager, opts Options, wakes chan event.TypedGenericEvent[types.NamespacedName]) error {
+func (r *Reconciler) watch(mgr manager.Manager, opts Options, wakes chan event.TypedGenericEvent[types.NamespacedName]) (controller.Controller, error) {
 	owned := builder.WithPredicates(news)
 	b := ctrl.NewControllerManagedBy(mgr).Named(opts.Name).
 		For(&v1alpha1.EngLogInstance{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
@@ -168,7 +172,7 @@ func (r *Reconciler) watch(mgr manager.Manager, opts Options, wakes chan event.T
 	return b.Watches(&corev1.Pod{}, byLabel, owned).Watches(&discoveryv1.EndpointSlice{}, byLabel, owned).
 		WatchesRawSource(source.TypedChannel(wakes, handler.TypedEnqueueRequestsFromMapFunc(requestFor))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrency, ReconciliationTimeout: time.Minute}).
-		Complete(r)
+		Build(r)
 }
 
 func instanceOf(_ context.Context, o client.Object) []reconcile.Request {

@@ -19,7 +19,9 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1ac "sigs.k8s.io/gateway-api/applyconfiguration/apis/v1"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/failpoint"
@@ -146,7 +148,9 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 }
 
 // fenced are the kinds of which every write names the incarnation that it was decided on, or that there was none.
-var fenced = map[plan.Kind]bool{plan.LiveService: true, plan.ColorService: true, plan.Deployment: true, plan.Autoscaler: true}
+var fenced = map[plan.Kind]bool{
+	plan.LiveService: true, plan.Weights: true, plan.ColorService: true, plan.Deployment: true, plan.Autoscaler: true,
+}
 
 // fence binds a write to the incarnation that it was decided on. It is no part of the intent: what is wanted is the same whatever is there.
 func fence(o runtime.ApplyConfiguration, i world.Identity) {
@@ -156,6 +160,10 @@ func fence(o runtime.ApplyConfiguration, i world.Identity) {
 	switch o := o.(type) {
 	case *corev1ac.ServiceApplyConfiguration:
 		o.WithUID(i.UID).WithResourceVersion(i.ResourceVersion)
+	case *gatewayv1ac.HTTPRouteApplyConfiguration:
+		o.WithUID(i.UID).WithResourceVersion(i.ResourceVersion)
+	case *networkingv1ac.IngressApplyConfiguration:
+		o.WithUID(i.UID).WithResourceVersion(i.ResourceVersion)
 	case *appsv1ac.DeploymentApplyConfiguration:
 		o.WithUID(i.UID).WithResourceVersion(i.ResourceVersion)
 	case *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration:
@@ -163,10 +171,10 @@ func fence(o runtime.ApplyConfiguration, i world.Identity) {
 	}
 }
 
-// optionsFor keeps the client from watching kinds that no cache holds, such as those of optional CRDs.
+// optionsFor keeps the client from waiting for a cache that holds whole objects, where only their metadata is held.
 func optionsFor(kind string) []client.ApplyOption {
 	options := []client.ApplyOption{Owner, client.ForceOwnership}
-	if _, err := empty(kind); err != nil {
+	if _, metadata := optional[kind]; metadata {
 		options = append(options, client.DisableReadYourWritesConsistency)
 	}
 	return options
@@ -181,7 +189,7 @@ func (a *Applier) remember(instance *v1alpha1.EngLogInstance, id identity, inten
 	if err != nil {
 		return fmt.Errorf("reading the answer for %s %s: %w", id.Kind, id.Name, err)
 	}
-	seen, err := readState(id.Kind, answer)
+	seen, err := readState(id, answer)
 	if err != nil {
 		return err
 	}
@@ -192,9 +200,6 @@ func (a *Applier) remember(instance *v1alpha1.EngLogInstance, id identity, inten
 // current reads an object's state from the cache. An object that the cache does not have is looked up past it once, before its first
 // write: it may be somebody else's.
 func (a *Applier) current(ctx context.Context, instance *v1alpha1.EngLogInstance, id identity) (state, error) {
-	if _, err := empty(id.Kind); err != nil {
-		return a.uncached(ctx, instance, id)
-	}
 	s, err := read(ctx, a.Client, id)
 	if err != nil || s.exists {
 		return s, foreign(err, s, instance, id)
@@ -203,16 +208,6 @@ func (a *Applier) current(ctx context.Context, instance *v1alpha1.EngLogInstance
 		return s, err
 	}
 	return s, foreign(nil, s, instance, id)
-}
-
-// uncached is the state of a kind that no cache holds. What was written once is believed to be there: asking each time would cost a call at
-// every look.
-func (a *Applier) uncached(ctx context.Context, instance *v1alpha1.EngLogInstance, id identity) (state, error) {
-	if s, known := a.memory.recall(instance, id); known {
-		return s, nil
-	}
-	s, err := read(ctx, a.Live, id)
-	return s, foreign(err, s, instance, id)
 }
 
 func foreign(err error, s state, instance *v1alpha1.EngLogInstance, id identity) error {
@@ -259,9 +254,9 @@ func scalePatch(s plan.Scale) ([]byte, error) {
 
 // remove deletes exactly the incarnation that was seen. One that is gone is what was wanted.
 func (a *Applier) remove(ctx context.Context, instance *v1alpha1.EngLogInstance, d plan.Delete) error {
-	o, err := empty(string(d.Kind))
-	if err != nil {
-		return err
+	o := empty(string(d.Kind))
+	if o == nil {
+		return fmt.Errorf("kind %s is not one that is deleted", d.Kind)
 	}
 	o.SetNamespace(instance.Namespace)
 	o.SetName(d.Name)
@@ -273,7 +268,7 @@ func (a *Applier) remove(ctx context.Context, instance *v1alpha1.EngLogInstance,
 	if d.Identity.ResourceVersion != "" && d.Kind == plan.Autoscaler {
 		conditions.ResourceVersion = &d.Identity.ResourceVersion
 	}
-	err = a.Client.Delete(ctx, o, conditions, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err := a.Client.Delete(ctx, o, conditions, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if client.IgnoreNotFound(err) != nil {
 		a.observe(string(d.Kind), Failed)
 		return fmt.Errorf("deleting %s %s: %w", d.Kind, d.Name, err)

@@ -16,10 +16,10 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 )
@@ -55,6 +55,10 @@ type state struct {
 	notes   map[string]string
 	owners  []metav1.OwnerReference
 	kept    bool
+	// uid and generation tell which of two states of an object is the later one; lags is true for kinds whose cache may be behind our writes.
+	uid        types.UID
+	generation int64
+	lags       bool
 	// content digests what the operator has a say in, where the version moves with more than that; nil where it does not.
 	content func() uint64
 }
@@ -75,12 +79,16 @@ func (s state) adopted(uid types.UID) bool {
 // generational kinds have a generation that moves with their spec alone: their status changes all the time and means no drift.
 var generational = map[string]bool{
 	"Deployment": true, "StatefulSet": true, "PodDisruptionBudget": true, "Ingress": true, "NetworkPolicy": true, "Job": true,
+	"HTTPRoute": true, "Middleware": true, "PodMonitor": true, "PrometheusRule": true,
 }
 
 // stateOf reads the state of an object. Where status shares the object, the generation or a digest of the spec stands for its content;
 // else the resourceVersion does.
 func stateOf(o metav1.Object, kind string) state {
-	s := state{exists: true, owners: o.GetOwnerReferences(), kept: o.GetLabels()[KeptLabel] != ""}
+	_, lags := optional[kind]
+	s := state{
+		exists: true, owners: o.GetOwnerReferences(), kept: o.GetLabels()[KeptLabel] != "", uid: o.GetUID(), generation: o.GetGeneration(), lags: lags,
+	}
 	spec, separate := specOf(o)
 	switch {
 	case generational[kind] && o.GetGeneration() > 0:
@@ -126,57 +134,57 @@ func specOf(o metav1.Object) ([]byte, bool) {
 	return encoded, err == nil
 }
 
-func readState(kind string, answer []byte) (state, error) {
-	o, err := empty(kind)
-	if err != nil {
-		o = &unstructured.Unstructured{}
-	}
+func readState(id identity, answer []byte) (state, error) {
+	o := empty(id.Kind)
 	if err := json.Unmarshal(answer, o); err != nil {
 		return state{}, fmt.Errorf("reading the answer's metadata: %w", err)
 	}
-	return stateOf(o, kind), nil
+	return stateOf(o, id.Kind), nil
 }
 
-// empty returns a typed object of a kind, so that reads come from the same cache as everybody else's.
-func empty(kind string) (client.Object, error) {
-	switch kind {
-	case "Deployment":
-		return &appsv1.Deployment{}, nil
-	case "StatefulSet":
-		return &appsv1.StatefulSet{}, nil
-	case "ControllerRevision":
-		return &appsv1.ControllerRevision{}, nil
-	case "Service":
-		return &corev1.Service{}, nil
-	case "ConfigMap":
-		return &corev1.ConfigMap{}, nil
-	case "ServiceAccount":
-		return &corev1.ServiceAccount{}, nil
-	case "PersistentVolumeClaim":
-		return &corev1.PersistentVolumeClaim{}, nil
-	case "HorizontalPodAutoscaler":
-		return &autoscalingv2.HorizontalPodAutoscaler{}, nil
-	case "PodDisruptionBudget":
-		return &policyv1.PodDisruptionBudget{}, nil
-	case "Job":
-		return &batchv1.Job{}, nil
-	case "NetworkPolicy":
-		return &networkingv1.NetworkPolicy{}, nil
-	case "Ingress":
-		return &networkingv1.Ingress{}, nil
-	default:
-		return nil, fmt.Errorf("kind %s is not one that is deleted", kind)
+// optional are the kinds that not every cluster knows. Where one does, the caches hold their metadata.
+var optional = map[string]schema.GroupVersion{
+	"Middleware":     {Group: "traefik.io", Version: "v1alpha1"},
+	"PodMonitor":     {Group: "monitoring.coreos.com", Version: "v1"},
+	"PrometheusRule": {Group: "monitoring.coreos.com", Version: "v1"},
+}
+
+// empty returns an object of a kind in the form in which the caches hold it, so that reads come from the same one as everybody else's.
+func empty(kind string) client.Object {
+	if version, is := optional[kind]; is {
+		o := &metav1.PartialObjectMetadata{}
+		o.SetGroupVersionKind(version.WithKind(kind))
+		return o
 	}
+	if o, is := typed[kind]; is {
+		return o.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy is of the type that it was copied from
+	}
+	return nil
+}
+
+// typed are the kinds that every cluster knows, and HTTPRoutes, which are read in whole.
+var typed = map[string]client.Object{
+	"Deployment":              &appsv1.Deployment{},
+	"StatefulSet":             &appsv1.StatefulSet{},
+	"ControllerRevision":      &appsv1.ControllerRevision{},
+	"Service":                 &corev1.Service{},
+	"ConfigMap":               &corev1.ConfigMap{},
+	"ServiceAccount":          &corev1.ServiceAccount{},
+	"PersistentVolumeClaim":   &corev1.PersistentVolumeClaim{},
+	"HorizontalPodAutoscaler": &autoscalingv2.HorizontalPodAutoscaler{},
+	"PodDisruptionBudget":     &policyv1.PodDisruptionBudget{},
+	"Job":                     &batchv1.Job{},
+	"NetworkPolicy":           &networkingv1.NetworkPolicy{},
+	"Ingress":                 &networkingv1.Ingress{},
+	"HTTPRoute":               &gatewayv1.HTTPRoute{},
 }
 
 func read(ctx context.Context, c client.Reader, id identity) (state, error) {
-	o, err := empty(id.Kind)
-	if err != nil {
-		u := &unstructured.Unstructured{}
-		u.SetGroupVersionKind(schema.FromAPIVersionAndKind(id.APIVersion, id.Kind))
-		o = u
+	o := empty(id.Kind)
+	if o == nil {
+		return state{}, fmt.Errorf("kind %s is none that the operator makes", id.Kind)
 	}
-	err = c.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, o)
+	err := c.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, o)
 	switch {
 	case apierrors.IsNotFound(err):
 		return state{}, nil
@@ -219,18 +227,16 @@ func (m *memory) compare(instance *v1alpha1.EngLogInstance, id identity, intent 
 		e.state.version = current.version
 		entries[id] = e
 	}
-	if e.state.same(current) {
+	if e.state.same(current) || e.state.newerThan(current) {
 		return Unchanged
 	}
 	return Repaired
 }
 
-// recall returns the state that an object was left in.
-func (m *memory) recall(instance *v1alpha1.EngLogInstance, id identity) (state, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e, known := m.entries[client.ObjectKeyFromObject(instance)][id]
-	return e.state, known
+// newerThan is true for a state that was written after one that a lagging cache still shows. Only kinds that are written without waiting for
+// their cache have to ask.
+func (s state) newerThan(now state) bool {
+	return s.lags && now.exists && s.uid == now.uid && now.generation < s.generation
 }
 
 // same compares states; foreign labels and annotations that came later do not count, ours that went missing do.

@@ -79,7 +79,7 @@ var (
 	// ToRollBack lets users' traffic move back. It is judged at the write itself, right after ToGoBack.
 	ToRollBack = Chain{RevisionComplete, EnoughReady, EndpointsConverged}
 	// ToScaleDown lets pods that served users go away.
-	ToScaleDown = Chain{NoRouteLeads, NoTraffic}
+	ToScaleDown = Chain{NoRouteLeads, NoWeightLeads, NoTraffic}
 )
 
 // NoForeignObjects refuses while an object that is not ours has one of our names.
@@ -282,6 +282,16 @@ func NoRouteLeads(s Subject) Verdict {
 		r := s.World.Routes[c]
 		if r.Exists && r.Revision == s.Mover.Revision && r.Color == s.Mover.Color {
 			return refuse("RouteLeadsHere", "the live %s route still names %s", c, s.Mover.Revision)
+		}
+	}
+	return pass
+}
+
+// NoWeightLeads refuses while a route gives weight to the mover's color.
+func NoWeightLeads(s Subject) Verdict {
+	for _, c := range world.Routed {
+		if s.World.Weighted[c].Reaches(s.Mover.Color) {
+			return refuse("RouteLeadsHere", "the %s route still gives weight to %s", c, strings.ToLower(string(s.Mover.Color)))
 		}
 	}
 	return pass

@@ -15,8 +15,11 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/revision"
@@ -70,6 +73,12 @@ type Reader struct {
 	Refuse func(*v1alpha1.EngLogInstanceSpec) string
 	// Wanted names the optional children that the spec wants, as "Kind/name".
 	Wanted func(*world.World) (map[string]bool, error)
+	// Weighted names the routes that lead by weights.
+	Weighted func(*v1alpha1.EngLogInstance, *v1alpha1.EngLogInstanceSpec) []world.RouteRef
+	// Lacking says, in words, which kinds the spec needs and the cluster does not know.
+	Lacking func(*v1alpha1.EngLogInstanceSpec) []string
+	// Optional lists the kinds that are cached beside those that every cluster knows.
+	Optional func() []schema.GroupVersionKind
 }
 
 // Look returns what is seen of one instance, or nil when it is gone.
@@ -92,7 +101,9 @@ func (r *Reader) Look(ctx context.Context, key types.NamespacedName) (*Seen, err
 		return nil, err
 	}
 	c.fill(w)
+	w.Weighted = c.weighted(w.Instance.Name, r.Weighted(w.Instance, &w.Spec))
 	w.Refusals = r.refusals(w)
+	r.routeWarnings(w, c)
 	if err := r.target(ctx, seen, c); err != nil {
 		return nil, err
 	}
@@ -125,6 +136,9 @@ type children struct {
 	sets        appsv1.StatefulSetList
 	ingresses   networkingv1.IngressList
 	policies    networkingv1.NetworkPolicyList
+	// httpRoutes and extras are of kinds that the cluster may not know.
+	httpRoutes gatewayv1.HTTPRouteList
+	extras     []metav1.PartialObjectMetadata
 }
 
 func (r *Reader) children(ctx context.Context, key types.NamespacedName) (*children, error) {
@@ -135,7 +149,28 @@ func (r *Reader) children(ctx context.Context, key types.NamespacedName) (*child
 			return nil, fmt.Errorf("listing %T of instance %s: %w", list, key, err)
 		}
 	}
-	return c, nil
+	return c, r.optional(ctx, key, c)
+}
+
+// optional lists what there is of kinds that the cluster may or may not know: HTTPRoutes in whole, of the others the metadata.
+func (r *Reader) optional(ctx context.Context, key types.NamespacedName, c *children) error {
+	for _, kind := range r.Optional() {
+		var list client.ObjectList = &c.httpRoutes
+		metadata := &metav1.PartialObjectMetadataList{}
+		if kind.Kind != "HTTPRoute" {
+			metadata.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+			list = metadata
+		}
+		err := r.Client.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{InstanceIndex: key.Name}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			return fmt.Errorf("listing %s of instance %s: %w", kind.Kind, key, err)
+		}
+		for i := range metadata.Items {
+			metadata.Items[i].SetGroupVersionKind(kind)
+		}
+		c.extras = append(c.extras, metadata.Items...)
+	}
+	return nil
 }
 
 // target finds out which revision the spec asks for, and loads the templates of every revision that has a role.

@@ -14,7 +14,7 @@ import (
 const previewSuffix = "-preview"
 
 // unwanted adds the optional children to the leftovers that the spec no longer wants: an Ingress after a change of the exposure, a
-// NetworkPolicy that was disabled, a preview Service. They are tidied up at rest only, so that is when they are looked for.
+// NetworkPolicy that was disabled, a preview's Service or HTTPRoute, a Middleware. They are tidied up at rest only, so that is when they are looked for.
 func (r *Reader) unwanted(w *world.World, c *children) error {
 	if s := w.Instance.Status.Rollout; s != nil && s.Step != v1alpha1.StepStable || len(w.Refusals) > 0 {
 		return nil
@@ -33,6 +33,12 @@ func (r *Reader) unwanted(w *world.World, c *children) error {
 	}
 	for i := range c.policies.Items {
 		add("NetworkPolicy", &c.policies.Items[i])
+	}
+	for i := range c.httpRoutes.Items {
+		add("HTTPRoute", &c.httpRoutes.Items[i])
+	}
+	for i := range c.extras {
+		add(c.extras[i].Kind, &c.extras[i])
 	}
 	for i := range c.services.Items {
 		if s := &c.services.Items[i]; strings.HasSuffix(s.Name, previewSuffix) {

@@ -215,7 +215,7 @@ func (m *machine) empty(color v1alpha1.Color, components ...v1alpha1.ComponentNa
 // leads elsewhere. A hibernated instance is not to be reached at all.
 func (m *machine) reached(slot world.Slot) bool {
 	r := m.w.Routes[slot.Component]
-	return !m.asleep() && r.Exists && r.Color == slot.Color
+	return !m.asleep() && (r.Exists && r.Color == slot.Color || m.w.Weighted[slot.Component].Reaches(slot.Color))
 }
 
 // emptied is true when no pod of the color answers any more and none is wanted. A Terminating pod on a dead node never becomes

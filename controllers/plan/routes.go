@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/guard"
 	"github.com/garnizeh/englog-operator/controllers/world"
@@ -20,7 +22,7 @@ func (m *machine) leader() *v1alpha1.RevisionStatus {
 	return m.was.Active
 }
 
-// routes keeps the live routes where they belong. A route that shows something else is moved with one write, fenced by an epoch that is
+// routes keeps the live routes where they belong. One that shows something else is moved with one write, fenced by an epoch that is
 // higher than the one it carries; outside a switch that is drift, and its repair takes an epoch of its own first.
 func (m *machine) routes() {
 	leader := m.leader()
@@ -28,27 +30,79 @@ func (m *machine) routes() {
 		return
 	}
 	for _, c := range m.routed() {
-		m.route(c, *leader)
+		m.bothColors(c, *leader)
+		for _, r := range m.carriers(c, *leader) {
+			if !m.route(r, *leader) {
+				break
+			}
+		}
 	}
 }
 
-func (m *machine) route(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus) {
-	r, epoch := m.w.Routes[c], m.was.Rollout.Epoch
-	ensure := Ensure{Kind: LiveService, Component: c, Color: leader.Color, Revision: leader.Revision, Epoch: r.Epoch, Identity: r.Identity}
+// carrier is one object that leads users of a component.
+type carrier struct {
+	Ensure
+	exists, shows bool
+	now           string
+}
+
+// carriers are the objects that lead users of a component: its live Service and, before that, the route that leads by weights if there is one.
+func (m *machine) carriers(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus) []carrier {
+	r := m.w.Routes[c]
+	live := carrier{
+		Ensure: Ensure{Kind: LiveService, Component: c, Color: leader.Color, Revision: leader.Revision, Epoch: r.Epoch, Identity: r.Identity},
+		exists: r.Exists, shows: r.Exists && r.Color == leader.Color && r.Revision == leader.Revision, now: lower(r.Color) + " " + r.Revision,
+	}
+	w, weighted := m.w.Weighted[c]
+	if !weighted {
+		return []carrier{live}
+	}
+	byWeights := carrier{
+		Ensure: Ensure{Kind: Weights, Component: c, Color: leader.Color, Revision: leader.Revision, Epoch: w.Epoch, Identity: w.Identity},
+		exists: w.Exists, shows: w.Shows(leader.Color), now: fmt.Sprintf("weights %d to blue and %d to green", w.Weights[v1alpha1.Blue], w.Weights[v1alpha1.Green]),
+	}
+	return []carrier{byWeights, live}
+}
+
+// bothColors makes the Service of the color that nobody has used yet: a route by weights names both from the start. It selects nothing, as
+// the leader's revision only runs in its own color.
+func (m *machine) bothColors(c v1alpha1.ComponentName, leader v1alpha1.RevisionStatus) {
+	slot := world.Slot{Component: c, Color: world.Other(leader.Color)}
+	if len(m.w.Weighted) == 0 || m.hasRole(slot.Color) {
+		return
+	}
+	if _, exists := m.w.Previews[slot]; !exists {
+		m.add(Ensure{Kind: ColorService, Component: c, Color: slot.Color, Revision: leader.Revision})
+	}
+}
+
+func (m *machine) hasRole(c v1alpha1.Color) bool {
+	for _, r := range []*v1alpha1.RevisionStatus{m.was.Active, m.was.Candidate, m.was.Previous} {
+		if r != nil && r.Color == c {
+			return true
+		}
+	}
+	return false
+}
+
+// route keeps one object where it belongs; false means that the leader cannot take users now.
+func (m *machine) route(r carrier, leader v1alpha1.RevisionStatus) bool {
+	ensure, epoch := r.Ensure, m.was.Rollout.Epoch
 	switch {
-	case r.Exists && r.Color == leader.Color && r.Revision == leader.Revision:
+	case r.shows:
 		m.add(ensure)
-	case r.Exists && r.Epoch >= epoch:
+	case r.exists && r.Epoch >= epoch:
 		m.next.Rollout.Epoch = max(r.Epoch, m.next.Rollout.Epoch) + 1
-		m.event(true, "RouteDrifted", "the live %s route shows %s %s; taking it back to %s", c, lower(r.Color), r.Revision, leader.Revision)
+		m.event(true, "RouteDrifted", "the live %s route shows %s; taking it back to %s", r.Component, r.now, leader.Revision)
 	default:
-		if v := m.mayLead(c, leader); !v.OK {
+		if v := m.mayLead(r.Component, leader); !v.OK {
 			m.hold(v)
-			return
+			return false
 		}
 		ensure.Moves, ensure.Epoch = true, epoch
 		m.add(ensure)
 	}
+	return true
 }
 
 // mayLead judges, at the write itself, whether traffic may move to a revision. A switch asks for the full capacity; repairing drift only
@@ -71,20 +125,27 @@ func (m *machine) mayLead(c v1alpha1.ComponentName, leader v1alpha1.RevisionStat
 
 // led is true when every live route shows the revision.
 func (m *machine) led(by *v1alpha1.RevisionStatus) bool {
+	if by == nil {
+		return false
+	}
 	for _, c := range m.routed() {
-		r := m.w.Routes[c]
-		if by == nil || !r.Exists || r.Color != by.Color || r.Revision != by.Revision {
-			return false
+		for _, r := range m.carriers(c, *by) {
+			if !r.shows {
+				return false
+			}
 		}
 	}
 	return true
 }
 
-// anyLed is true when at least one live route shows the revision.
+// anyLed is true when at least one live route leads users to the revision.
 func (m *machine) anyLed(by *v1alpha1.RevisionStatus) bool {
+	if by == nil {
+		return false
+	}
 	for _, c := range m.routed() {
 		r := m.w.Routes[c]
-		if by != nil && r.Exists && r.Color == by.Color && r.Revision == by.Revision {
+		if r.Exists && r.Color == by.Color && r.Revision == by.Revision || m.w.Weighted[c].Reaches(by.Color) {
 			return true
 		}
 	}

@@ -22,6 +22,8 @@ const (
 	ColorService     Kind = "ColorService"
 	LiveService      Kind = "LiveService"
 	Job              Kind = "Job"
+	// Weights is the route object that leads to both colors by weights, where there is one beside the LiveService.
+	Weights Kind = "Weights"
 	// Service is what a LiveService is to the API server, for deletion.
 	Service Kind = "Service"
 )
@@ -61,9 +63,9 @@ type Ensure struct {
 	Revision  string
 	// Epoch is the fencing number that route objects and Deployments are stamped with.
 	Epoch int64
-	// Moves is true when a LiveService changes its color with this write.
+	// Moves is true when a LiveService, or Weights, changes its color with this write.
 	Moves bool
-	// Identity is the incarnation of a Service, Deployment or autoscaler that was decided on; empty where there was none. The write fails
+	// Identity is the incarnation of a Service, weighted route, Deployment or autoscaler that was decided on; empty where there was none. The write fails
 	// when it is not the newest: repeated by an overtaken leader it would move traffic, or replace or dismiss the pods that serve.
 	Identity world.Identity
 	// Min and Max are an autoscaler's bounds.
@@ -98,6 +100,9 @@ func (Scale) write()  {}
 func (Delete) write() {}
 
 func (e Ensure) String() string {
+	if e.Moves && e.Kind == Weights {
+		return fmt.Sprintf("switch the weights of %s to %s %s, epoch %d", e.Component, lower(e.Color), e.Revision, e.Epoch)
+	}
 	if e.Moves {
 		return fmt.Sprintf("switch %s to %s %s, epoch %d", e.Component, lower(e.Color), e.Revision, e.Epoch)
 	}

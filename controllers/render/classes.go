@@ -16,10 +16,13 @@ import (
 
 // class is how one kind of ingress controller is told what an Ingress itself cannot say.
 type class interface {
-	annotations(in Input) map[string]string
+	// annotations are those of the Ingress while a color leads.
+	annotations(in Input, leader v1alpha1.Color) map[string]string
 	path(in Input, b backend) *networkingv1ac.HTTPIngressPathApplyConfiguration
 	// companions are further objects that the class needs.
 	companions(in Input) []runtime.ApplyConfiguration
+	// weighted lists the annotations by which the class leads to both colors; none where it leads to the live Services.
+	weighted(in Input) []string
 	limits() bool
 	redirects() bool
 }
@@ -40,10 +43,11 @@ func classOf(name string) class {
 // plain is a class of which nothing is known: what every Ingress can say works, and nothing else.
 type plain struct{}
 
-func (plain) annotations(Input) map[string]string           { return nil }
-func (plain) companions(Input) []runtime.ApplyConfiguration { return nil }
-func (plain) limits() bool                                  { return false }
-func (plain) redirects() bool                               { return false }
+func (plain) annotations(Input, v1alpha1.Color) map[string]string { return nil }
+func (plain) weighted(Input) []string                             { return nil }
+func (plain) companions(Input) []runtime.ApplyConfiguration       { return nil }
+func (plain) limits() bool                                        { return false }
+func (plain) redirects() bool                                     { return false }
 func (plain) path(in Input, b backend) *networkingv1ac.HTTPIngressPathApplyConfiguration {
 	return ingressPath(b.path, serviceName(in, b), networkingv1ac.ServiceBackendPort().WithNumber(servicePort))
 }
@@ -68,7 +72,7 @@ const (
 func (nginx) limits() bool    { return true }
 func (nginx) redirects() bool { return true }
 
-func (nginx) annotations(in Input) map[string]string {
+func (nginx) annotations(in Input, _ v1alpha1.Color) map[string]string {
 	a := map[string]string{
 		nginxPrefix + "ssl-redirect":       strconv.FormatBool(redirect(in)),
 		nginxPrefix + "force-ssl-redirect": strconv.FormatBool(redirect(in)),
@@ -93,7 +97,7 @@ const traefikPrefix = "traefik.ingress.kubernetes.io/router."
 func (traefik) limits() bool    { return true }
 func (traefik) redirects() bool { return true }
 
-func (traefik) annotations(in Input) map[string]string {
+func (traefik) annotations(in Input, _ v1alpha1.Color) map[string]string {
 	a := map[string]string{}
 	if in.Spec.Exposure.TLS.Type != v1alpha1.TLSNone {
 		a[traefikPrefix+"tls"] = "true"
@@ -101,7 +105,7 @@ func (traefik) annotations(in Input) map[string]string {
 	if redirect(in) {
 		a[traefikPrefix+"entrypoints"] = "websecure"
 	}
-	if limited(in) {
+	if limited(in) && in.Cluster.Middlewares {
 		a[traefikPrefix+"middlewares"] = middlewareRef(in, "limit")
 	}
 	return a
@@ -118,6 +122,9 @@ func middleware(in Input, use string, spec map[string]any) *Object {
 }
 
 func (t traefik) companions(in Input) []runtime.ApplyConfiguration {
+	if !in.Cluster.Middlewares {
+		return nil
+	}
 	var all []runtime.ApplyConfiguration
 	if limited(in) {
 		n := int64(in.Spec.Exposure.RateLimit.RequestsPerSecond)
@@ -154,7 +161,7 @@ const albPrefix = "alb.ingress.kubernetes.io/"
 
 func (alb) redirects() bool { return true }
 
-func (alb) annotations(in Input) map[string]string {
+func (alb) annotations(in Input, leader v1alpha1.Color) map[string]string {
 	a := map[string]string{
 		albPrefix + "target-type":             "ip",
 		albPrefix + "healthcheck-path":        "/ready",
@@ -167,23 +174,42 @@ func (alb) annotations(in Input) map[string]string {
 	if redirect(in) {
 		a[albPrefix+"ssl-redirect"] = "443"
 	}
-	for _, c := range world.Routed {
-		if leader := in.leader(c); leader != "" {
-			a[albPrefix+"actions."+plan.LiveName(in.Instance.Name, c)] = weighted(in, c, leader)
-		}
+	for _, c := range routedComponents(in) {
+		a[albAction(in, c)] = forward(in, c, leader)
 	}
 	return a
 }
 
-// weighted is an action that gives one color all the traffic, and keeps the other's targets registered.
-func weighted(in Input, c v1alpha1.ComponentName, leader v1alpha1.Color) string {
+// routedComponents are those that an Ingress leads to.
+func routedComponents(in Input) []v1alpha1.ComponentName {
+	if in.frontend() {
+		return world.Routed
+	}
+	return []v1alpha1.ComponentName{v1alpha1.API}
+}
+
+// albAction is the annotation with the action of the backend that is called as the live Service.
+func albAction(in Input, c v1alpha1.ComponentName) string {
+	return albPrefix + "actions." + plan.LiveName(in.Instance.Name, c)
+}
+
+func (alb) weighted(in Input) []string {
+	var actions []string
+	for _, c := range routedComponents(in) {
+		actions = append(actions, albAction(in, c))
+	}
+	return actions
+}
+
+// forward is an action that gives one color all the traffic, and keeps the other's targets registered.
+func forward(in Input, c v1alpha1.ComponentName, leader v1alpha1.Color) string {
 	type group struct {
 		ServiceName string `json:"serviceName"`
 		ServicePort string `json:"servicePort"`
 		Weight      int32  `json:"weight"`
 	}
-	var groups []group
-	for _, color := range in.routable(c, leader) {
+	groups := make([]group, 0, len(world.Colors))
+	for _, color := range world.Colors {
 		groups = append(groups, group{
 			ServiceName: plan.SlotName(in.Instance.Name, world.Slot{Component: c, Color: color}), ServicePort: fmt.Sprint(servicePort), Weight: weight(color == leader),
 		})
@@ -196,7 +222,7 @@ func weighted(in Input, c v1alpha1.ComponentName, leader v1alpha1.Color) string 
 }
 
 func (alb) path(in Input, b backend) *networkingv1ac.HTTPIngressPathApplyConfiguration {
-	if b.color != "" || in.leader(b.component) == "" {
+	if b.color != "" {
 		return plain{}.path(in, b)
 	}
 	return ingressPath(b.path, serviceName(in, b), networkingv1ac.ServiceBackendPort().WithName("use-annotation"))

@@ -51,7 +51,7 @@ func prepare(t *testing.T, instance *v1alpha1.EngLogInstance) Input {
 	in := Input{
 		Instance: instance, Spec: instance.Resolve(),
 		World: &world.World{Instance: instance, Known: map[string]world.Known{blue: {Ordinal: 1}}, Routes: routesTo(v1alpha1.Green), Previews: previews()},
-		Cluster: Cluster{
+		Cluster: Cluster{Middlewares: true,
 			OperatorNamespace: "englog-system", MonitoringNamespaces: []string{"monitoring"}, HTTPRoutes: true, Monitors: true,
 		},
 	}
@@ -119,7 +119,7 @@ func ensures(in Input) []plan.Ensure {
 	for _, c := range world.Routed {
 		list = append(list, plan.Ensure{Kind: plan.ColorService, Component: c, Color: v1alpha1.Green, Revision: green},
 			plan.Ensure{Kind: plan.LiveService, Component: c, Color: v1alpha1.Green, Revision: green, Epoch: 7, Moves: true, Identity: world.Identity{UID: "live", ResourceVersion: "42"}},
-			plan.Ensure{Kind: plan.Route, Component: c})
+			plan.Ensure{Kind: plan.Route, Component: c}, plan.Ensure{Kind: plan.Weights, Component: c, Color: v1alpha1.Green, Epoch: 7})
 	}
 	return list
 }

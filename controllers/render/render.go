@@ -67,8 +67,8 @@ type Cluster struct {
 	OperatorNamespace string
 	// MonitoringNamespaces may read metrics.
 	MonitoringNamespaces []string
-	// HTTPRoutes and Monitors say whether the cluster knows the kinds of the Gateway API and of the Prometheus operator.
-	HTTPRoutes, Monitors bool
+	// HTTPRoutes, Middlewares and Monitors say whether the cluster knows the kinds of the Gateway API, of Traefik and of the Prometheus operator.
+	HTTPRoutes, Middlewares, Monitors bool
 }
 
 // Objects renders one child: usually one object, none when the spec does not want it.
@@ -99,6 +99,7 @@ var functions = map[plan.Kind]func(Input, plan.Ensure) ([]runtime.ApplyConfigura
 	plan.Job:              job,
 	plan.NetworkPolicy:    networkPolicies,
 	plan.Route:            routes,
+	plan.Weights:          weights,
 	plan.Monitoring:       monitoring,
 	plan.Store:            store,
 }

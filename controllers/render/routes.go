@@ -17,22 +17,88 @@ import (
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
 
-// routes leads the hosts of exposure to the live Services, or by weights to the colors. An Ingress holds all hosts, so that one certificate
-// covers them; it is rendered with the API. HTTPRoutes are one for each component.
+// routes leads the hosts of exposure to the live Services, and the preview's host to the candidate. An Ingress holds all hosts, so that one
+// certificate covers them; it is rendered with the API. HTTPRoutes are one for each component. Routes that lead by weights are left to weights.
 func routes(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
 	switch {
 	case in.Spec.Exposure.Type == v1alpha1.ExposureIngress && e.Component == v1alpha1.API:
-		return ingresses(in)
+		if RouteProblem(&in.Spec) != "" {
+			return nil, nil // told in words as a refusal of the spec; a half of a route would be worse than none
+		}
+		all := classOf(in.Spec.Exposure.Ingress.ClassName).companions(in)
+		if len(Weighted(in.Instance, &in.Spec, in.Cluster)) > 0 {
+			return all, nil
+		}
+		return append(one(ingressTo(in, e)), all...), nil
 	case in.Spec.Exposure.Type == v1alpha1.ExposureGateway && in.Cluster.HTTPRoutes:
-		return httpRoutes(in, e)
+		return httpRoutes(in, e), nil
 	default:
 		return nil, nil
 	}
 }
 
-// leader is the color that a component's live Service shows; empty before the first installation has been switched on.
-func (in Input) leader(c v1alpha1.ComponentName) v1alpha1.Color {
-	return in.World.Routes[c].Color
+// weights leads the hosts of exposure to both colors, one of which gets all requests: the switch is this one write.
+func weights(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
+	for _, w := range Weighted(in.Instance, &in.Spec, in.Cluster) {
+		switch {
+		case w.Component != e.Component:
+		case w.Kind == ingressKind:
+			return one(ingressTo(in, e).WithAnnotations(epochOf(e))), nil
+		default:
+			r := httpRoute(in, e.Component, w.Name, hosts(in, e.Component)...).WithAnnotations(epochOf(e))
+			r.Spec.WithRules(gatewayv1ac.HTTPRouteRule().WithBackendRefs(backendRefs(in, e)...))
+			return one(r), nil
+		}
+	}
+	return nil, nil
+}
+
+const (
+	ingressKind   = "Ingress"
+	httpRouteKind = "HTTPRoute"
+)
+
+// Weighted names the routes that lead by weights: an HTTPRoute for each component that has hosts, or the one Ingress of a class that can.
+func Weighted(instance *v1alpha1.EngLogInstance, s *v1alpha1.EngLogInstanceSpec, cluster Cluster) []world.RouteRef {
+	in := Input{Instance: instance, Spec: *s}
+	var all []world.RouteRef
+	switch {
+	case s.Exposure.Type == v1alpha1.ExposureIngress && RouteProblem(s) == "":
+		if actions := classOf(s.Exposure.Ingress.ClassName).weighted(in); len(actions) > 0 {
+			all = append(all, world.RouteRef{Component: v1alpha1.API, Kind: ingressKind, Name: instance.Name, Actions: actions})
+		}
+	case s.Exposure.Type == v1alpha1.ExposureGateway && cluster.HTTPRoutes && s.Rollout.Traffic.Switch != v1alpha1.TrafficSwitchService:
+		for _, c := range world.Routed {
+			if len(hosts(in, c)) > 0 {
+				all = append(all, world.RouteRef{Component: c, Kind: httpRouteKind, Name: routeName(in, c)})
+			}
+		}
+	}
+	return all
+}
+
+// routeName is the instance's for the API, and with the component's name for others.
+func routeName(in Input, c v1alpha1.ComponentName) string {
+	if c == v1alpha1.API {
+		return in.Instance.Name
+	}
+	return plan.LiveName(in.Instance.Name, c)
+}
+
+// hosts are those that lead to a component.
+func hosts(in Input, c v1alpha1.ComponentName) []v1alpha1.Hostname {
+	switch {
+	case c == v1alpha1.API:
+		return in.Spec.Exposure.Hosts
+	case c == v1alpha1.Frontend && in.frontend():
+		return in.Spec.Exposure.FrontendHosts
+	default:
+		return nil
+	}
+}
+
+func epochOf(e plan.Ensure) map[string]string {
+	return map[string]string{EpochKey: strconv.FormatInt(e.Epoch, 10)}
 }
 
 // candidate is the color that is being verified, if there is one.
@@ -82,18 +148,15 @@ func serviceName(in Input, b backend) string {
 	return plan.LiveName(in.Instance.Name, b.component)
 }
 
-// ingresses are one Ingress, and what its class needs beside it.
-func ingresses(in Input) ([]runtime.ApplyConfiguration, error) {
-	if RouteProblem(&in.Spec) != "" {
-		return nil, nil // told in words as a refusal of the spec; a half of a route would be worse than none
-	}
+// ingressTo is the one Ingress. Where its class leads by weights, they follow the color that is ensured.
+func ingressTo(in Input, e plan.Ensure) *networkingv1ac.IngressApplyConfiguration {
 	class := classOf(in.Spec.Exposure.Ingress.ClassName)
 	annotations := maps.Clone(in.Spec.Exposure.Ingress.Annotations)
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
 	maps.Copy(annotations, certificateAnnotations(in.Spec.Exposure.TLS))
-	maps.Copy(annotations, class.annotations(in))
+	maps.Copy(annotations, class.annotations(in, e.Color))
 	rules := make([]*networkingv1ac.IngressRuleApplyConfiguration, 0, len(backends(in)))
 	for _, b := range backends(in) {
 		path := class.path(in, b)
@@ -110,9 +173,8 @@ func ingresses(in Input) ([]runtime.ApplyConfiguration, error) {
 	if tls := ingressTLS(in); tls != nil {
 		spec.WithTLS(tls)
 	}
-	main := networkingv1ac.Ingress(in.Instance.Name, in.Instance.Namespace).
+	return networkingv1ac.Ingress(in.Instance.Name, in.Instance.Namespace).
 		WithLabels(Labels(in.Instance.Name, "")).WithAnnotations(annotations).WithOwnerReferences(in.owner()).WithSpec(spec)
-	return append(one(main), class.companions(in)...), nil
 }
 
 func ingressPath(path, service string, port *networkingv1ac.ServiceBackendPortApplyConfiguration) *networkingv1ac.HTTPIngressPathApplyConfiguration {
@@ -162,24 +224,18 @@ func certified(in Input) []v1alpha1.Hostname {
 	return hosts
 }
 
-// httpRoutes are a component's HTTPRoute and, while a candidate is verified, the preview's.
-func httpRoutes(in Input, e plan.Ensure) ([]runtime.ApplyConfiguration, error) {
-	hosts := in.Spec.Exposure.Hosts
-	name := in.Instance.Name
-	if e.Component == v1alpha1.Frontend {
-		hosts, name = in.Spec.Exposure.FrontendHosts, plan.LiveName(name, e.Component)
-	}
+// httpRoutes are a component's HTTPRoute where that leads to the live Service and, while a candidate is verified, the preview's.
+func httpRoutes(in Input, e plan.Ensure) []runtime.ApplyConfiguration {
 	var routes []runtime.ApplyConfiguration
-	refs := backendRefs(in, e)
-	if len(hosts) > 0 && len(refs) > 0 {
-		r := httpRoute(in, e.Component, name, hosts...).WithAnnotations(map[string]string{EpochKey: strconv.FormatInt(in.epoch(e), 10)})
-		r.Spec.WithRules(gatewayv1ac.HTTPRouteRule().WithBackendRefs(refs...))
+	if hosts := hosts(in, e.Component); len(hosts) > 0 && len(Weighted(in.Instance, &in.Spec, in.Cluster)) == 0 {
+		r := httpRoute(in, e.Component, routeName(in, e.Component), hosts...)
+		r.Spec.WithRules(gatewayv1ac.HTTPRouteRule().WithBackendRefs(backendRef(plan.LiveName(in.Instance.Name, e.Component))))
 		routes = append(routes, r)
 	}
 	if e.Component == v1alpha1.API {
 		routes = append(routes, previewRoute(in)...)
 	}
-	return routes, nil
+	return routes
 }
 
 func httpRoute(in Input, c v1alpha1.ComponentName, name string, hosts ...v1alpha1.Hostname) *gatewayv1ac.HTTPRouteApplyConfiguration {
@@ -201,37 +257,13 @@ func httpRoute(in Input, c v1alpha1.ComponentName, name string, hosts ...v1alpha
 		WithLabels(Labels(in.Instance.Name, string(c))).WithOwnerReferences(in.owner()).WithSpec(spec)
 }
 
-// ByWeights says whether HTTPRoutes carry the switch: both colors as backends, one with all the weight.
-func ByWeights(s *v1alpha1.EngLogInstanceSpec) bool {
-	return s.Exposure.Type == v1alpha1.ExposureGateway && s.Rollout.Traffic.Switch != v1alpha1.TrafficSwitchService
-}
-
-// backendRefs are the live Service, or both colors with all the weight on the one that leads. Before any color leads there is no backend.
+// backendRefs are both colors, with all the weight on the one that is ensured.
 func backendRefs(in Input, e plan.Ensure) []*gatewayv1ac.HTTPBackendRefApplyConfiguration {
-	if !ByWeights(&in.Spec) {
-		return []*gatewayv1ac.HTTPBackendRefApplyConfiguration{backendRef(plan.LiveName(in.Instance.Name, e.Component))}
-	}
-	leader := cmp.Or(e.Color, in.leader(e.Component))
-	if leader == "" {
-		return nil
-	}
-	var refs []*gatewayv1ac.HTTPBackendRefApplyConfiguration
-	for _, color := range in.routable(e.Component, leader) {
-		refs = append(refs, backendRef(plan.SlotName(in.Instance.Name, world.Slot{Component: e.Component, Color: color})).WithWeight(weight(color == leader)))
+	refs := make([]*gatewayv1ac.HTTPBackendRefApplyConfiguration, 0, len(world.Colors))
+	for _, color := range world.Colors {
+		refs = append(refs, backendRef(plan.SlotName(in.Instance.Name, world.Slot{Component: e.Component, Color: color})).WithWeight(weight(color == e.Color)))
 	}
 	return refs
-}
-
-// routable lists the colors that a weighted route may name: the leader, and the other one once its Service exists. A route to a Service that
-// is not there is refused as a whole by some controllers.
-func (in Input) routable(c v1alpha1.ComponentName, leader v1alpha1.Color) []v1alpha1.Color {
-	var colors []v1alpha1.Color
-	for _, color := range world.Colors {
-		if _, exists := in.World.Previews[world.Slot{Component: c, Color: color}]; exists || color == leader {
-			colors = append(colors, color)
-		}
-	}
-	return colors
 }
 
 func weight(leads bool) int32 {
@@ -243,14 +275,6 @@ func weight(leads bool) int32 {
 
 func backendRef(service string) *gatewayv1ac.HTTPBackendRefApplyConfiguration {
 	return gatewayv1ac.HTTPBackendRef().WithName(gatewayv1.ObjectName(service)).WithPort(servicePort)
-}
-
-// epoch is that of the switch which the route follows.
-func (in Input) epoch(e plan.Ensure) int64 {
-	if e.Epoch > 0 {
-		return e.Epoch
-	}
-	return in.World.Routes[e.Component].Epoch
 }
 
 // previewRoute is the preview host's, which exists while a candidate does.
@@ -289,6 +313,21 @@ func RouteProblem(s *v1alpha1.EngLogInstanceSpec) string {
 			"class has an annotation for it, add that to spec.exposure.ingress.annotations"
 	}
 	return ""
+}
+
+// Lacking says which kinds a resolved spec needs that the cluster does not know, with the remedy.
+func Lacking(s *v1alpha1.EngLogInstanceSpec, cluster Cluster) []string {
+	in := Input{Spec: *s}
+	switch {
+	case s.Exposure.Type == v1alpha1.ExposureGateway && !cluster.HTTPRoutes:
+		return []string{"spec.exposure.type: Gateway needs the kind HTTPRoute of gateway.networking.k8s.io/v1, which this cluster does not know, so no host leads here: " +
+			"install the definitions of the Gateway API, or set type to Ingress"}
+	case s.Exposure.Type == v1alpha1.ExposureIngress && classOf(s.Exposure.Ingress.ClassName) == class(traefik{}) && (limited(in) || redirect(in)) && !cluster.Middlewares:
+		return []string{"spec.exposure: the redirect to https and the rate limit of class " + quoted(s.Exposure.Ingress.ClassName) + " need the kind Middleware of traefik.io/v1alpha1, " +
+			"which this cluster does not know, so they are left out: install Traefik's definitions, or set httpsRedirect to Disabled and rateLimit.enforcement to Application"}
+	default:
+		return nil
+	}
 }
 
 func quoted(class string) string {

@@ -43,6 +43,8 @@ type World struct {
 	Workloads map[Slot]Workload
 	// Routes holds the live routes by component.
 	Routes map[v1alpha1.ComponentName]Route
+	// Weighted holds the route objects that lead by weights, by component. A component that has one has its live Service beside it.
+	Weighted map[v1alpha1.ComponentName]WeightedRoute
 	// Previews holds the endpoints behind each color's own Service.
 	Previews map[Slot]Endpoints
 	// Jobs holds the instance's Jobs by name.
@@ -195,6 +197,36 @@ type Route struct {
 	// Endpoints is what is behind it.
 	Endpoints Endpoints
 }
+
+// WeightedRoute is an HTTPRoute or an Ingress that names both colors' Services and gives one of them all the weight.
+type WeightedRoute struct {
+	// Exists is false for one that is to be made.
+	Exists   bool
+	Identity Identity
+	// Weights is what each color gets; a color that gets nothing may be missing.
+	Weights map[v1alpha1.Color]int32
+	// Foreign is true where a part goes to something that is no color's Service.
+	Foreign bool
+	// Epoch is the fencing number it was last switched with.
+	Epoch int64
+}
+
+// RouteRef names the object that leads users of a component by weights.
+type RouteRef struct {
+	Component v1alpha1.ComponentName
+	// Kind is HTTPRoute or Ingress.
+	Kind, Name string
+	// Actions are the annotations that hold an Ingress' weights.
+	Actions []string
+}
+
+// Shows says whether a color gets all requests.
+func (r WeightedRoute) Shows(c v1alpha1.Color) bool {
+	return r.Exists && !r.Foreign && r.Weights[c] > 0 && r.Weights[Other(c)] == 0
+}
+
+// Reaches says whether a color gets any requests.
+func (r WeightedRoute) Reaches(c v1alpha1.Color) bool { return r.Exists && r.Weights[c] > 0 }
 
 // Endpoints is what EndpointSlices list: ready addresses by the revision of their pod.
 type Endpoints struct {

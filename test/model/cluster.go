@@ -6,6 +6,7 @@ package model
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -116,6 +117,18 @@ type service struct {
 	author  author
 }
 
+// weights is one simulated route that leads to both colors by weights.
+type weights struct {
+	exists  bool
+	to      map[v1alpha1.Color]int32
+	epoch   int64
+	version string
+	author  author
+}
+
+// shows says whether a color gets everything; a route that is not there shows nothing.
+func (r *weights) shows(c v1alpha1.Color) bool { return r.to[c] > 0 && r.to[world.Other(c)] == 0 }
+
 // author is who has moved a live route last.
 type author int
 
@@ -139,6 +152,7 @@ type Cluster struct {
 	deployments [6]deployment
 	colors      [routedSlots]service
 	live        [2]service
+	weights     [2]weights
 	known       map[string]world.Known
 	jobs        map[string]world.Job
 	approvals   map[string]string // what the migration Jobs were started with
@@ -188,6 +202,11 @@ func (c *Cluster) Edit(change func(*v1alpha1.EngLogInstanceSpec)) {
 	change(&instance.Spec)
 	instance.ResourceVersion = c.next()
 	c.Instance, c.resolved = &instance, nil
+	for i, component := range world.Routed {
+		if !byWeights(c.spec()) || !slices.Contains(routedIn(c.spec()), component) {
+			c.weights[i] = weights{} // it is tidied up, or made anew with the live Service as its only backend
+		}
+	}
 }
 
 // spec is the instance's spec with every default.
@@ -215,9 +234,31 @@ func (c *Cluster) Observe() *world.World {
 	}
 	return &world.World{
 		Instance: c.Instance, Spec: *c.spec(), Target: target,
-		Known: c.known, Workloads: c.workloads, Routes: c.routes, Previews: c.previews, Jobs: c.jobs, Findings: maps.Clone(c.findings),
+		Known: c.known, Workloads: c.workloads, Routes: c.routes, Weighted: c.weighted(), Previews: c.previews, Jobs: c.jobs, Findings: maps.Clone(c.findings),
 		Missing: c.missing, Conflicts: c.conflicts, Refusals: c.refusals, Quota: c.quota, Stores: c.stores,
 	}
+}
+
+// byWeights says whether the spec wants routes that lead by weights.
+func byWeights(spec *v1alpha1.EngLogInstanceSpec) bool {
+	return spec.Exposure.Type == v1alpha1.ExposureGateway
+}
+
+// weighted is what Observe shows of such routes.
+func (c *Cluster) weighted() map[v1alpha1.ComponentName]world.WeightedRoute {
+	if !byWeights(c.spec()) {
+		return nil
+	}
+	all := make(map[v1alpha1.ComponentName]world.WeightedRoute, len(c.weights))
+	for _, component := range routedIn(c.spec()) {
+		r := &c.weights[routeIndex(component)]
+		seen := world.WeightedRoute{Exists: r.exists, Weights: r.to, Epoch: r.epoch}
+		if r.exists {
+			seen.Identity = world.Identity{UID: "w", ResourceVersion: r.version}
+		}
+		all[component] = seen
+	}
+	return all
 }
 
 // refresh rebuilds what Observe shows where it has changed.

@@ -76,6 +76,10 @@ func truthful(c *Cluster, s *v1alpha1.EngLogInstanceStatus) error {
 		if r.exists && r.author == leader && (r.color != s.Active.Color || r.revision != s.Active.Revision) && routes(c, component) {
 			return broken("I7", "in %s the status says %s %s, the route of %s shows %s %s", step, s.Active.Color, s.Active.Revision, component, r.color, r.revision)
 		}
+		w := &c.weights[i]
+		if byWeights(c.spec()) && w.exists && w.author == leader && !w.shows(s.Active.Color) && routes(c, component) {
+			return broken("I7", "in %s the status says %s %s, the weights of %s are %v", step, s.Active.Color, s.Active.Revision, component, w.to)
+		}
 	}
 	return nil
 }
@@ -311,6 +315,9 @@ func (e *edge) deserted(r *v1alpha1.RevisionStatus) error {
 		if of, _ := route.Endpoints.Of(r.Revision); of > 0 || route.Exists && route.Color == r.Color && route.Revision == r.Revision {
 			return broken("I2", "%s is to be taken down while %s leads there", r.Revision, component)
 		}
+		if e.seen.Weighted[component].Weights[r.Color] > 0 {
+			return broken("I2", "%s is to be taken down while %s gives weight to %s", r.Revision, component, r.Color)
+		}
 	}
 	return nil
 }
@@ -410,8 +417,12 @@ func doomed(c *Cluster) bool {
 		if r := &c.live[i]; r.exists && (r.author != leader || r.color != c.live[1].color) {
 			return true
 		}
+		if w := &c.weights[i]; w.exists && (w.author != leader || !w.shows(c.live[1].color)) {
+			return true
+		}
 	}
-	return false
+	// Users are back already, and a person has contracted the schema beyond both.
+	return locked(status.Active) && stepOf(status) == v1alpha1.StepRollingBack && locked(status.Previous)
 }
 
 // watched is true while the operator is not to do anything.
@@ -481,6 +492,9 @@ func tidy(c *Cluster, a *v1alpha1.RevisionStatus) error {
 	sleeping := c.spec().Activity == v1alpha1.ActivityHibernated
 	for i, slot := range slots {
 		d := &c.deployments[i]
+		if slot.Color != a.Color && !sleeping && strayed(c, a) {
+			continue
+		}
 		if (slot.Color != a.Color || sleeping) && (d.Replicas > 0 || d.Autoscaler != nil) {
 			return broken("I6", "%s in %s is left with %d replicas", slot.Component, slot.Color, d.Replicas)
 		}
@@ -493,14 +507,31 @@ func tidy(c *Cluster, a *v1alpha1.RevisionStatus) error {
 			}
 			continue
 		}
-		if (!r.exists || r.color != a.Color || r.revision != a.Revision) && ready(&c.deployments[index(world.Slot{Component: component, Color: a.Color})], a.Revision) > 0 {
+		if ready(&c.deployments[index(world.Slot{Component: component, Color: a.Color})], a.Revision) == 0 {
+			continue
+		}
+		if !r.exists || r.color != a.Color || r.revision != a.Revision {
 			return broken("I7", "the status says %s %s, the route of %s shows %s %s", a.Color, a.Revision, component, r.color, r.revision)
+		}
+		if w := &c.weights[i]; byWeights(c.spec()) && !w.shows(a.Color) {
+			return broken("I7", "the status says %s %s, the weights of %s are %v", a.Color, a.Revision, component, w.to)
 		}
 	}
 	if sleeping || ill(c) {
 		return nil
 	}
 	return served(c, a)
+}
+
+// strayed is true where a person has led users to the other color, and the one that they belong to cannot take them back.
+func strayed(c *Cluster, a *v1alpha1.RevisionStatus) bool {
+	for i, component := range world.Routed {
+		there := c.live[i].exists && c.live[i].color != a.Color || byWeights(c.spec()) && c.weights[i].to[world.Other(a.Color)] > 0
+		if there && routes(c, component) && ready(&c.deployments[index(world.Slot{Component: component, Color: a.Color})], a.Revision) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func served(c *Cluster, a *v1alpha1.RevisionStatus) error {

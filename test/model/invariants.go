@@ -46,6 +46,10 @@ func ensured(c *Cluster, seen *world.World, e plan.Ensure, before Before) error 
 		if before.Route.color != e.Color || before.Route.revision != e.Revision {
 			return routeMoved(seen, e, before.Route)
 		}
+	case plan.Weights:
+		if !before.Weights.shows(e.Color) {
+			return routeMoved(seen, e, service{exists: before.Weights.exists, epoch: before.Weights.epoch})
+		}
 	case plan.Job:
 		if e.Approve != "" && e.Approve != approvedIn(&seen.Spec) {
 			return broken("I10", "Job %s may run %s, which nobody has approved", plan.JobName(instanceName, e), e.Approve)
@@ -292,6 +296,9 @@ func scaled(c *Cluster, seen *world.World, s plan.Scale, before Before) error {
 func ledTo(c *Cluster, slot world.Slot, before Before, what string) error {
 	if index(slot) >= routedSlots {
 		return nil
+	}
+	if w := &c.weights[routeIndex(slot.Component)]; byWeights(c.spec()) && w.to[slot.Color] > 0 && (w.author == leader || before.Author == leader) {
+		return broken("I2", "%s in %s was %s while its weighted route leads there", slot.Component, slot.Color, what)
 	}
 	r, revision := &c.live[routeIndex(slot.Component)], before.Workload.Revision
 	known := r.author == leader || before.Author == leader

@@ -184,6 +184,17 @@ func untimelyPlanners() []*Mutant {
 				p.Writes = append(p.Writes, plan.Delete{Kind: plan.Autoscaler, Name: "none"})
 			}
 		}),
+		after("weights are moved without an epoch of their own", func(_ *world.World, _ time.Time, p *plan.Plan) {
+			for i, w := range p.Writes {
+				if e, ok := w.(plan.Ensure); ok && e.Kind == plan.Weights && e.Moves {
+					e.Epoch--
+					p.Writes[i] = e
+				}
+			}
+		}),
+		after("weights stay where they are", func(_ *world.World, _ time.Time, p *plan.Plan) {
+			p.Writes = slices.DeleteFunc(p.Writes, func(w plan.Write) bool { e, ok := w.(plan.Ensure); return ok && e.Kind == plan.Weights && e.Moves })
+		}),
 		after("drift is left", func(w *world.World, _ time.Time, p *plan.Plan) {
 			if in(w, v1alpha1.StepSwitching) || in(w, v1alpha1.StepRollingBack) {
 				return
@@ -301,6 +312,16 @@ func blindMutants() []*Mutant {
 			rollout := *w.Spec.Rollout
 			rollout.Workers = nil
 			w.Spec.Rollout = &rollout
+		}),
+		blind("weights are believed, not seen", func(w *world.World) {
+			if to := leaderOf(&w.Instance.Status); to != nil {
+				weighted := map[v1alpha1.ComponentName]world.WeightedRoute{}
+				for c, r := range w.Weighted {
+					r.Exists, r.Weights = true, map[v1alpha1.Color]int32{to.Color: 100}
+					weighted[c] = r
+				}
+				w.Weighted = weighted
+			}
 		}),
 		blind("a failed revision is not remembered", func(w *world.World) {
 			falsify(w, func(s *v1alpha1.EngLogInstanceStatus) { s.LastFailure = nil })

@@ -141,7 +141,7 @@ func (s *schedule) begin() {
 }
 
 // initial is how many of the edits may also be in a first spec.
-const initial = 6
+const initial = 7
 
 func (s *schedule) did(what string) {
 	s.tally.Doings[what]++
@@ -178,6 +178,11 @@ var edits = []edit{
 	}},
 	{"hold on failure or not", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
 		spec.Rollout.OnFailure = []v1alpha1.OnFailure{v1alpha1.OnFailureHold, v1alpha1.OnFailureRollBack}[s.rand.IntN(2)]
+	}},
+	{"users come by weights or not", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
+		if spec.Exposure = nil; s.rand.IntN(3) > 0 {
+			spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureGateway, Hosts: []v1alpha1.Hostname{"api.example.org"}}
+		}
 	}},
 	{"checks", func(spec *v1alpha1.EngLogInstanceSpec, s *schedule) {
 		spec.Rollout.Checks = nil
@@ -353,6 +358,10 @@ func (s *schedule) scaleByHand() {
 
 func (s *schedule) moveRoute() {
 	i := s.rand.IntN(len(s.c.live))
+	if s.c.weights[i].exists && s.rand.IntN(2) == 0 {
+		s.moveWeights(&s.c.weights[i])
+		return
+	}
 	live := &s.c.live[i]
 	if !live.exists {
 		return
@@ -366,6 +375,17 @@ func (s *schedule) moveRoute() {
 			s.later = func() { s.undo(index(world.Slot{Component: to.Component, Color: a.Color})) }
 		}
 	}
+}
+
+// moveWeights is a person who spreads users over both colors, leads them all to the other one, or to neither, or deletes the route.
+func (s *schedule) moveWeights(w *weights) {
+	blue, green := int32(s.rand.IntN(2)), int32(s.rand.IntN(2))
+	w.to = map[v1alpha1.Color]int32{v1alpha1.Blue: blue * 50, v1alpha1.Green: green * 50}
+	w.author, w.version = person, s.c.next()
+	if s.rand.IntN(6) == 0 {
+		*w = weights{}
+	}
+	s.did("a person moves weights")
 }
 
 func (s *schedule) deleteJob() {

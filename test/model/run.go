@@ -32,6 +32,7 @@ type Judge func(seen *world.World, w plan.Write, before Before) error
 // Before is what a write found.
 type Before struct {
 	Route    service
+	Weights  weights
 	Workload deployment
 	Author   author
 }
@@ -163,6 +164,9 @@ func (c *Cluster) before(w plan.Write) Before {
 		if w.Kind == plan.LiveService {
 			b.Route = c.live[routeIndex(w.Component)]
 		}
+		if w.Kind == plan.Weights {
+			b.Weights = c.weights[routeIndex(w.Component)]
+		}
 		if w.Kind == plan.Deployment || w.Kind == plan.Autoscaler {
 			b.Workload = c.deployments[index(world.Slot{Component: w.Component, Color: w.Color})]
 		}
@@ -182,6 +186,9 @@ func (c *Cluster) sign(w plan.Write, by author, before Before) {
 		j.Identity.UID = madeByOvertaken
 		c.setJob(j)
 	}
+	if ok && e.Kind == plan.Weights && !before.Weights.shows(e.Color) {
+		c.weights[routeIndex(e.Component)].author = by
+	}
 	if !ok || e.Kind != plan.LiveService || before.Route.color == e.Color && before.Route.revision == e.Revision {
 		return
 	}
@@ -191,7 +198,7 @@ func (c *Cluster) sign(w plan.Write, by author, before Before) {
 // disown makes where users are a matter of nobody who knows: the status was lost, or written by a leader that had not seen the routes.
 func (c *Cluster) disown() {
 	for i := range c.live {
-		c.live[i].author = overtaken
+		c.live[i].author, c.weights[i].author = overtaken, overtaken
 	}
 }
 

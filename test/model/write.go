@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
@@ -63,6 +64,9 @@ func (c *Cluster) news(e plan.Ensure) bool {
 	case plan.LiveService:
 		s := &c.live[routeIndex(e.Component)]
 		return !s.exists || s.color != e.Color || s.revision != e.Revision || s.epoch != e.Epoch
+	case plan.Weights:
+		r := &c.weights[routeIndex(e.Component)]
+		return !r.exists || !r.shows(e.Color) || r.epoch != e.Epoch
 	case plan.Job:
 		_, exists := c.jobs[plan.JobName(instanceName, e)]
 		return !exists
@@ -74,6 +78,9 @@ func (c *Cluster) news(e plan.Ensure) bool {
 func (c *Cluster) ensure(e plan.Ensure) (bool, error) {
 	if e.Kind == plan.LiveService {
 		return c.ensureRoute(e)
+	}
+	if e.Kind == plan.Weights {
+		return c.ensureWeights(e)
 	}
 	slot := world.Slot{Component: e.Component, Color: e.Color}
 	if c.overtaken(index(slot), e) {
@@ -166,6 +173,18 @@ func (c *Cluster) ensureRoute(e plan.Ensure) (bool, error) {
 	}
 	s.exists, s.color, s.revision, s.epoch, s.version = true, e.Color, e.Revision, e.Epoch, c.next()
 	c.routes = nil
+	return true, nil
+}
+
+func (c *Cluster) ensureWeights(e plan.Ensure) (bool, error) {
+	r := &c.weights[routeIndex(e.Component)]
+	if r.exists && e.Identity.ResourceVersion != r.version && !c.lax.route || !r.exists && e.Identity.UID != "" {
+		return false, errConflict
+	}
+	if !c.news(e) {
+		return false, nil
+	}
+	r.exists, r.to, r.epoch, r.version = true, map[v1alpha1.Color]int32{e.Color: 100, world.Other(e.Color): 0}, e.Epoch, c.next()
 	return true, nil
 }
 

@@ -27,6 +27,8 @@ type Options struct {
 	Seed             uint64        // of the load
 	// KillOperatorAt kills the operator's process (SIGKILL) once, when the rollout is first seen in this step.
 	KillOperatorAt v1alpha1.Step
+	// Address (host:port) and Host are where load is sent; default: the live API Service.
+	Address, Host string
 	// With are addons of the cluster, comma-separated, as `hack/cluster up --with` takes them.
 	With string
 	// Spec, if any, changes the sample's spec before it is applied.

@@ -108,13 +108,19 @@ func (s *Stage) explained(ctx context.Context, err error) error {
 
 // Install makes a fresh instance of the old version and waits until it is Ready. What an earlier run left is removed.
 func (s *Stage) Install(ctx context.Context) error {
-	instance, err := newInstance(s.options)
-	if err != nil {
-		return err
-	}
-	err = s.phase("Empty namespace, database and Secret", func() error {
+	return inOrder(ctx, s.Prepare, s.Apply)
+}
+
+// Prepare makes an empty namespace, database and Secret.
+func (s *Stage) Prepare(ctx context.Context) error {
+	return s.phase("Empty namespace, database and Secret", func() error {
 		return inOrder(ctx, s.removeInstance, s.newDatabase, emptyCache, s.prepareNamespace)
 	})
+}
+
+// Apply makes the instance and waits until it is Ready.
+func (s *Stage) Apply(ctx context.Context) error {
+	instance, err := newInstance(s.options)
 	if err != nil {
 		return err
 	}
@@ -189,11 +195,11 @@ func (s *Stage) Journey(ctx context.Context) (*load.Journey, error) {
 	return j, err
 }
 
-// loadConfig points the load at the live API Service.
+// loadConfig points the load at the live API Service, or where the options say.
 func (s *Stage) loadConfig(ctx context.Context) (load.Config, error) {
 	address, err := s.ServiceAddress(ctx, "api")
 	return load.Config{
-		Address: address, Host: Name + "-api." + Namespace, Rate: s.options.Rate, Sources: Sources(), Seed: s.options.Seed,
+		Address: orDefault(s.options.Address, address), Host: orDefault(s.options.Host, Name+"-api."+Namespace), Rate: s.options.Rate, Sources: Sources(), Seed: s.options.Seed,
 		Users: max(50, s.options.Rate/4),
 	}, err
 }

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
-	if cluster, err = rig.Start(rig.Options{AddToScheme: v1alpha1.AddToScheme}); err != nil {
+	if cluster, err = rig.Start(rig.Options{AddToScheme: controllers.AddToScheme}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -31,16 +29,7 @@ const golden = "../../../controllers/render/testdata"
 var cluster *rig.Rig
 
 func TestMain(m *testing.M) {
-	os.Exit(rig.Main(m, rig.Options{AddToScheme: v1alpha1.AddToScheme, CRDPaths: gatewayCRDs()}, &cluster))
-}
-
-// gatewayCRDs lies in the module of the Gateway API.
-func gatewayCRDs() []string {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		return nil
-	}
-	return []string{filepath.Join(strings.TrimSpace(string(out)), "config", "crd", "standard")}
+	os.Exit(rig.Main(m, rig.Options{AddToScheme: v1alpha1.AddToScheme, CRDPaths: rig.GatewayCRDs()}, &cluster))
 }
 
 // unknownHere are kinds of operators whose definitions no module of ours brings.

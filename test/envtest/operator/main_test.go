@@ -34,7 +34,7 @@ var (
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	r, err := rig.Start(rig.Options{AddToScheme: v1alpha1.AddToScheme})
+	r, err := rig.Start(rig.Options{AddToScheme: controllers.AddToScheme, CRDPaths: rig.GatewayCRDs()})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
