@@ -116,6 +116,7 @@ func runApp(ctx context.Context, c config.Config, build func(context.Context, co
 	if err != nil {
 		return err
 	}
+	returnMemory()
 	return app.Run(ctx)
 }
 

@@ -39,3 +39,7 @@ func containerLimit() int64 {
 	}
 	return math.MaxInt64
 }
+
+// returnMemory gives back what the start took and nothing holds any more: with the
+// lazy collector a process that gets no requests would keep it.
+func returnMemory() { debug.FreeOSMemory() }

@@ -15,8 +15,8 @@ import (
 // A password takes 28 ms of a core to check, on purpose. In the process that serves requests two of them hold both processors
 // of the Go scheduler, which lets the requests beside them wait 10 ms at a time (measured: the slowest hundredth of reads
 // took 60 ms beside two logins, 3 ms alone), and 19 MiB of garbage for each keep the collector busy. So passwords are hashed
-// by helper processes, which the kernel runs after everything else that is ready, and which give their memory back when
-// logins cease.
+// by helper processes, which share the processors with requests as the kernel sees fit, a little behind them, and which give
+// their memory back when logins cease.
 
 // helperIdle is how long a helper waits for its next password.
 const helperIdle = 30 * time.Second

@@ -29,6 +29,7 @@ return {taken, 0}`)
 const (
 	redisBudget = 25 * time.Millisecond // what one request may lose to a slow Redis
 	redisPause  = time.Second           // for so long a Redis that failed is not asked again
+	refillAt    = 4                     // so many tokens are left of a lease when the next one is asked for
 	maxBuckets  = 100_000
 )
 
@@ -47,6 +48,7 @@ type Limiter struct {
 type bucket struct {
 	leased  int
 	expires time.Time // a leased token is for now, not for later
+	filling bool      // a refill is under way
 	refused time.Time // Redis said: nothing before this
 	local   *rate.Limiter
 	used    time.Time
@@ -61,7 +63,11 @@ func NewLimiter(client *Client) *Limiter {
 // refused, retryAfter says when one will be free. Degraded reports that the answer is this pod's own guess.
 func (l *Limiter) Allow(ctx context.Context, key string, perSecond, burst int) (allowed bool, retryAfter time.Duration, degraded bool) {
 	now := l.now()
-	if allowed, retryAfter, decided := l.spend(key, now); decided {
+	allowed, retryAfter, decided, low := l.spend(key, now)
+	if low {
+		go l.refill(context.WithoutCancel(ctx), key, perSecond, burst, now)
+	}
+	if decided {
 		return allowed, retryAfter, false
 	}
 	if l.client != nil && l.mayAsk(now) {
@@ -74,20 +80,39 @@ func (l *Limiter) Allow(ctx context.Context, key string, perSecond, burst int) (
 	return l.guess(key, perSecond, burst, now)
 }
 
-// spend answers from what was leased or refused before.
-func (l *Limiter) spend(key string, now time.Time) (allowed bool, retryAfter time.Duration, decided bool) {
+// spend answers from what was leased or refused before. Low says that a lease of several tokens comes to its end, and asks
+// for one refill.
+func (l *Limiter) spend(key string, now time.Time) (allowed bool, retryAfter time.Duration, decided, low bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bucket(key, now)
 	if b.leased > 0 && now.Before(b.expires) {
 		b.leased--
-		return true, 0, true
+		low = b.leased == refillAt && !b.filling && !now.Before(l.away)
+		b.filling = b.filling || low
+		return true, 0, true, low
 	}
 	b.leased = 0
 	if now.Before(b.refused) {
-		return false, b.refused.Sub(now), true
+		return false, b.refused.Sub(now), true, false
 	}
-	return false, 0, false
+	return false, 0, false, false
+}
+
+// refill leases the next tokens while the last ones are spent, so that a request seldom waits for Redis: a server that waits
+// for its disk does not answer for tens of milliseconds. What it does not get is asked for again by whoever needs it.
+func (l *Limiter) refill(ctx context.Context, key string, perSecond, burst int, now time.Time) {
+	taken, _, err := l.take(ctx, key, perSecond, burst)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.bucket(key, now)
+	b.filling = false
+	if !l.now().Before(b.expires) {
+		b.leased = 0
+	}
+	if err == nil && taken > 0 {
+		b.leased, b.expires = b.leased+taken, now.Add(time.Second)
+	}
 }
 
 func (l *Limiter) take(ctx context.Context, key string, perSecond, burst int) (int, time.Duration, error) {

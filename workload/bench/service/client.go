@@ -182,7 +182,7 @@ func (s *sender) receive(i int, end time.Time) (ended int, err error) {
 	}
 	n, err := syscall.Read(c.fd, c.buffer[len(c.buffer):cap(c.buffer)])
 	if errors.Is(err, syscall.EAGAIN) {
-		return 0, nil
+		return 0, nil //nolint:nilerr // nothing has come yet
 	}
 	if err != nil || n == 0 {
 		return 0, fmt.Errorf("read an answer: %d bytes after %d: %w", n, len(c.buffer), err)

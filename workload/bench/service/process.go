@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -92,7 +93,7 @@ func (b *bench) start() (*process, error) {
 		return nil, err
 	}
 	p.cmd = exec.Command(b.binary, "api")
-	p.cmd.Env = append(b.env, fmt.Sprintf("PORT=%d", p.port), fmt.Sprintf("ADMIN_PORT=%d", p.admin))
+	p.cmd.Env = slices.Concat(b.env, []string{fmt.Sprintf("PORT=%d", p.port), fmt.Sprintf("ADMIN_PORT=%d", p.admin)})
 	p.cmd.Stderr, p.cmd.Stdout = os.Stderr, os.Stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
