@@ -250,10 +250,11 @@ type ManagedDatabase struct {
 	Image string `json:"image,omitempty"`
 }
 
-// StorageSpec is the volume of a managed store.
-// +kubebuilder:validation:XValidation:rule="!(has(oldSelf.size) && has(self.size)) || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",message="size: must not shrink, because volumes cannot: keep the old size or a greater one"
+// StorageSpec is the volume of a managed store. Its rules compute with sizes that are written plainly only: a comparison of exponents may take
+// for ever.
+// +kubebuilder:validation:XValidation:rule="!has(self.size) || (string(self.size).matches('^[0-9]{1,18}([.][0-9]{1,9})?([KMGTPE]i|[kMGTPE])?$') && quantity(string(self.size)).isGreaterThan(quantity('0')))",message="size: must be an amount above 0, such as 10Gi"
+// +kubebuilder:validation:XValidation:rule="!(has(oldSelf.size) && has(self.size) && [oldSelf, self].all(s, string(s.size).matches('^[0-9]+([.][0-9]+)?([KMGTPE]i|[kMGTPE])?$'))) || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",message="size: must not shrink, because volumes cannot: keep the old size or a greater one"
 // +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",message="storageClassName: cannot be changed on an existing volume: restore the old value"
-// +kubebuilder:validation:XValidation:rule="!has(self.size) || (isQuantity(string(self.size)) && quantity(string(self.size)).isGreaterThan(quantity('0')))",message="size: must be an amount above 0, such as 10Gi"
 type StorageSpec struct {
 	// size is the size of the volume. It can grow where the StorageClass allows
 	// it, never shrink. Default: 10Gi for the database, 1Gi for the cache.

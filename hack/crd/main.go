@@ -6,6 +6,9 @@
 // the CRD is larger than the annotation that a client-side `kubectl apply` needs (256 KiB). Those descriptions are dropped:
 // they can be read with `kubectl explain pod.spec` and `kubectl explain hpa.spec`.
 //
+// The pattern of quantities that controller-gen gives allows exponents of any length. A typed client needs forever to read 1e-99999999999, and with it
+// no other instance; so the pattern is replaced by one that bounds them.
+//
 // It must never be imported, and it must never import the product: it reads the generated CRD only.
 package main
 
@@ -86,6 +89,7 @@ func shorten(crd *apiextensionsv1.CustomResourceDefinition) {
 		schema := crd.Spec.Versions[i].Schema.OpenAPIV3Schema
 		spec := schema.Properties["spec"]
 		shortenProperties(&spec)
+		bound(&spec)
 		schema.Properties["spec"] = spec
 	}
 }
@@ -102,6 +106,26 @@ func shortenProperties(schema *apiextensionsv1.JSONSchemaProps) {
 		} else {
 			shortenProperties(&property)
 		}
+		schema.Properties[name] = property
+	}
+}
+
+// quantity is the pattern of amounts that can be computed with: at most 18 digits on each side of the point, and exponents of two.
+const quantity = `^(\+|-)?(([0-9]{1,18}(\.[0-9]{0,18})?)|(\.[0-9]{1,18}))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]{1,2}))?$`
+
+// bound replaces the pattern of every quantity.
+func bound(schema *apiextensionsv1.JSONSchemaProps) {
+	if schema.XIntOrString && schema.Pattern != "" {
+		schema.Pattern = quantity
+	}
+	if schema.Items != nil && schema.Items.Schema != nil {
+		bound(schema.Items.Schema)
+	}
+	if schema.AdditionalProperties != nil && schema.AdditionalProperties.Schema != nil {
+		bound(schema.AdditionalProperties.Schema)
+	}
+	for name, property := range schema.Properties {
+		bound(&property)
 		schema.Properties[name] = property
 	}
 }

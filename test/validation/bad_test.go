@@ -119,6 +119,15 @@ var badComponents = []badSpec{
 		[]string{"spec.worker.autoscaling", "queueAgeMetric: has no effect without targetQueueAgeSeconds"},
 	},
 	{"queue age for the API", `spec: {api: {autoscaling: {maxReplicas: 5, targetQueueAgeSeconds: 9}}}`, []string{`unknown field "spec.api.autoscaling.targetQueueAgeSeconds"`}},
+	// A typed client would read this amount for ever, and with it no other instance.
+	{
+		"amount with an exponent nobody can read", `spec: {api: {resources: {limits: {memory: "1e-99999999999"}}}}`,
+		[]string{"spec.api.resources.limits.memory", "should match"},
+	},
+	{
+		"metric with an exponent nobody can read", `spec: {api: {autoscaling: {maxReplicas: 5, metrics: [{type: Resource, resource: {name: cpu, target: {type: Value, value: "1E99999999"}}}]}}}`,
+		[]string{"spec.api.autoscaling.metrics[0].resource.target.value", "should match"},
+	},
 	{"label of the operator", `spec: {api: {podLabels: {englog.io/color: red}}}`, []string{"spec.api.podLabels", "which select the pods", "another prefix"}},
 	{"well-known label", `spec: {worker: {podLabels: {app.kubernetes.io/instance: x}}}`, []string{"spec.worker.podLabels", "app.kubernetes.io/"}},
 	{"annotation of the operator", `spec: {api: {podAnnotations: {englog.io/x: "1"}}}`, []string{"spec.api.podAnnotations", "belong to the operator"}},
@@ -195,6 +204,7 @@ var badStores = []badSpec{
 	{"pooling unknown", `spec: {database: {external: {pooling: Statement}}}`, []string{"spec.database.external.pooling", `"Transaction"`}},
 	{"old PostgreSQL", `spec: {database: {type: Managed, managed: {majorVersion: 12}}}`, []string{"spec.database.managed.majorVersion", "greater than or equal to 15"}},
 	{"storage size is no quantity", `spec: {cache: {type: Managed, managed: {storage: {size: big}}}}`, []string{"spec.cache.managed.storage.size", "in body should match"}},
+	{"storage with an exponent nobody can compute with", `spec: {cache: {type: Managed, managed: {storage: {size: "1e99999999999"}}}}`, []string{"spec.cache.managed.storage"}},
 	{"storage of nothing", `spec: {cache: {type: Managed, managed: {storage: {size: 0}}}}`, []string{"spec.cache.managed.storage", "size: must be an amount above 0", "10Gi"}},
 	{"negative storage", `spec: {database: {type: Managed, managed: {storage: {size: -1Gi}}}}`, []string{"spec.database.managed.storage", "size: must be an amount above 0"}},
 	{"storage class as a path", `spec: {cache: {type: Managed, managed: {storage: {storageClassName: a/b}}}}`, []string{"spec.cache.managed.storage.storageClassName", "name of a StorageClass"}},
