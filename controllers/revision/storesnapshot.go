@@ -65,5 +65,5 @@ func StoreRecord(instance *v1alpha1.EngLogInstance, store string) (string, error
 	if err != nil {
 		return "", fmt.Errorf("encoding the inputs of the managed %s: %w", store, err)
 	}
-	return StoreName(instance.Name, store) + "-pod-" + Hash(encoded, nil), nil
+	return StoreName(instance.Name, store) + "-v-" + Hash(encoded, nil), nil
 }

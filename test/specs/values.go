@@ -45,7 +45,7 @@ func (w *walker) integer(n *structuralschema.Structural) int64 {
 }
 
 var words = []string{
-	"", "a", "journal", "Journal", "http", "x-y", "a..b", "-a", "a-", "a b", "ä", "日本", "\x00", "\"", "{}", "$(POD_NAME)", "10.0.0.0/8", "10.0.0.0/33", "::/0", "10.0.0.0/8", "192.168.0.0/16", "fd00::1",
+	"", "a", "journal", "Journal", "http", "x-y", "a..b", "-a", "a-", "a b", "ä", "日本", "\x00", "\"", "{}", "$(POD_NAME)", "10.0.0.0/8", "10.0.0.0/33", "::/0", "10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12", "fd00::/8", "0.0.0.0/0", "fd00::1",
 	"10.88.0.1", "In", "Exists", "NoSchedule", "Utilization", "Resource", "Pods", "External", "Percent", "kubernetes.io/hostname", "DoNotSchedule", "ScheduleAnyway", "Honor", "Max",
 	"1.8.0", "https://example.org", "example.org", "up == 1", "%s%d", "../../etc", "9999999999", "a/b", "\n",
 }
