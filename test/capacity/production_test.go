@@ -57,7 +57,10 @@ endpoints: [{addresses: ["10.88.0.1"]}]
 
 // production: the sample as it stands, at its least replicas, through to Ready and through a cutover under load.
 func (r *rig) production(t *testing.T) {
-	file := filepath.Join("..", "..", "config", "samples", "production.yaml")
+	file, err := filepath.Abs(filepath.Join("..", "..", "config", "samples", "production.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	manifest, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
