@@ -309,11 +309,14 @@ func ask(t *testing.T, method, url, token string, body []byte, answer any) {
 	}
 }
 
-// clear removes the claims too, and with them goes what is on the node.
+// clear deletes the instance and then, as the how-to says, what it keeps; with the claims goes what is on the node.
 func (s *stage) clear(t *testing.T) {
 	t.Helper()
 	dir := s.directory(t, "short-database")
-	s.empty(t)
+	s.remove(t)
+	if _, err := s.Kubectl(t.Context(), "delete", "pvc,secret", "-n", namespace, "-l", "app.kubernetes.io/instance=short,englog.io/kept"); err != nil {
+		t.Fatal(err)
+	}
 	s.await(t, dir+" to be gone", 30*time.Second, func() (bool, string) {
 		_, err := os.Stat(dir)
 		return os.IsNotExist(err), "it is there"
