@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/test/envtest/rig"
 )
 
 func TestConnectionBudgetCapsTheAutoscaler(t *testing.T) {
@@ -50,6 +51,25 @@ func TestQuotaWithoutRoomForTheCandidate(t *testing.T) {
 	if err := cluster.Client.Patch(t.Context(), quota, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
+	awaitStep(t, instance, v1alpha1.StepRetaining)
+	serves(t, instance, "1.1.0", v1alpha1.Green)
+}
+
+func TestCandidateThatFindsNoNode(t *testing.T) {
+	t.Parallel()
+	covers(t, "X80")
+	instance := install(t)
+	full := cluster.Kubelet.Rule(t, rig.Rule{
+		Namespace: instance.Namespace, Labels: map[string]string{"englog.io/color": "green", "app.kubernetes.io/component": "api"}, Fault: rig.Unschedulable,
+	})
+	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "1.1.0" })
+	message := awaitCondition(t, instance, v1alpha1.ConditionReconciling, "True", "NotEnoughReady")
+	mentions(t, message, "api pods are ready in green", "Unschedulable")
+	if status, _, stalled := condition(instance, v1alpha1.ConditionStalled); status != "False" {
+		t.Errorf("it is stuck: %s", stalled)
+	}
+	serves(t, instance, "1.0.0", v1alpha1.Blue)
+	full() // a node with room has come
 	awaitStep(t, instance, v1alpha1.StepRetaining)
 	serves(t, instance, "1.1.0", v1alpha1.Green)
 }
