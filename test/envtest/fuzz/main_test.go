@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/probe"
@@ -33,7 +32,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	ctrl.SetLogger(funcr.New(complaints.add, funcr.Options{}))
 	var err error
-	if cluster, err = rig.Start(rig.Options{AddToScheme: v1alpha1.AddToScheme}); err != nil {
+	if cluster, err = rig.Start(rig.Options{AddToScheme: controllers.AddToScheme, CRDPaths: rig.GatewayCRDs()}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
