@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -72,4 +73,24 @@ func TestCandidateThatFindsNoNode(t *testing.T) {
 	full() // a node with room has come
 	awaitStep(t, instance, v1alpha1.StepRetaining)
 	serves(t, instance, "1.1.0", v1alpha1.Green)
+}
+
+func TestMigrationThatFindsNoNode(t *testing.T) {
+	t.Parallel()
+	covers(t, "X80")
+	instance := install(t)
+	cluster.Kubelet.Rule(t, rig.Rule{
+		Namespace: instance.Namespace, ImageContains: ":1.1.0", Labels: map[string]string{"app.kubernetes.io/component": "migrate"}, Fault: rig.Unschedulable,
+	})
+	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "1.1.0" })
+	told := ""
+	cluster.Await(t, instance, "a word about the Job without a node", func() bool {
+		_, _, told = condition(instance, v1alpha1.ConditionReconciling)
+		return strings.Contains(told, "Unschedulable")
+	})
+	mentions(t, told, "migration Job demo-migrate-", "waits")
+	serves(t, instance, "1.0.0", v1alpha1.Blue)
+	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) { s.Version = "1.0.0" }) // a Job that never begins is not awaited
+	awaitStep(t, instance, v1alpha1.StepStable)
+	awaitCondition(t, instance, v1alpha1.ConditionReady, "True", "")
 }
