@@ -23,6 +23,7 @@ func migrations(t *testing.T, namespace, version string, rule rig.Rule) {
 // back is closed.
 func TestContractAwaitsApproval(t *testing.T) {
 	t.Parallel()
+	covers(t, "X82")
 	const contract = "0101_without_default.sql"
 	instance := install(t)
 	migrations(t, instance.Namespace, "1.1.0", rig.Rule{Running: true, Plan: `{"phase":"expand","from":2,"to":3,"current":2,"oldestCompatible":1,"pending":["0003_more.sql"]}`})
@@ -83,6 +84,7 @@ func podsOfJob(t *testing.T, instance *v1alpha1.EngLogInstance, job string) int 
 // An expand migration that takes something away waits in front of everything else, and its Job is made anew with the approval.
 func TestExpandAwaitsApproval(t *testing.T) {
 	t.Parallel()
+	covers(t, "X82")
 	instance := install(t, func(i *v1alpha1.EngLogInstance) {
 		i.Spec.Rollout.Migration = &v1alpha1.MigrationSpec{Destructive: v1alpha1.DestructiveWhenApproved}
 	})

@@ -22,6 +22,7 @@ func rotate(t *testing.T, instance *v1alpha1.EngLogInstance, value string) {
 
 // TestSecretRotation is not parallel: it ends the operator.
 func TestSecretRotation(t *testing.T) {
+	covers(t, "X15", "X18")
 	instance := install(t)
 	first := instance.Status.Active.Revision
 	rotate(t, instance, "1123456789abcdef0123456789abcdef")
