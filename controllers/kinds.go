@@ -34,7 +34,7 @@ func AddToScheme(s *runtime.Scheme) error {
 
 // The kinds that a cluster may or may not know. Of all but HTTPRoutes the caches hold the metadata alone: the generation tells drift.
 var (
-	httpRoute      = gatewayv1.SchemeGroupVersion.WithKind("HTTPRoute")
+	httpRoute      = schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}
 	middleware     = schema.GroupVersionKind{Group: "traefik.io", Version: "v1alpha1", Kind: "Middleware"}
 	podMonitor     = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}
 	prometheusRule = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PrometheusRule"}

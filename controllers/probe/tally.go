@@ -43,7 +43,7 @@ func tally(f world.Finding, p plan.Probe, o outcome) world.Finding {
 		if f.Successes >= p.Successes {
 			f.Result, f.Message = v1alpha1.CheckPassed, fmt.Sprintf("passed %d times in a row", p.Successes)
 		}
-	case failed:
+	case failed, missed: // a miss that weigh has let through
 		f.Successes = 0
 		f.Failures++
 		if f.Failures > p.Failures {

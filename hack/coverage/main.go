@@ -17,7 +17,10 @@ import (
 func main() {
 	output := flag.String("o", "docs/coverage.md", "the table that is written")
 	flag.Parse()
-	results, err := results{}, error(nil)
+	var (
+		results results
+		err     error
+	)
 	if flag.Arg(0) == "-" {
 		results, err = read(os.Stdin)
 	} else {

@@ -18,7 +18,7 @@ func (w *walker) key() string {
 }
 
 // quantity is an amount or a port, in the spellings that the pattern of quantities lets through.
-func (w *walker) quantity(n *structuralschema.Structural) any {
+func (w *walker) quantity() any {
 	values := []any{
 		int64(1), int64(0), int64(-1), int64(2147483648), "100m", "1", "128Mi", "1Gi", "0", "-5", "+1", ".5", "1.", "1e3", "1E-3", "1n", "9223372036854775808", "1e99999999999",
 		"0.0000000000001", "http", "50%", "", "1e1000000", "1e-99999999999",

@@ -18,7 +18,7 @@ const longest = 40
 func (s *Schema) Make(seed uint64) map[string]any {
 	w := &walker{Rand: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // it has to be repeatable
 	object := runtime.DeepCopyJSON(s.starts[w.IntN(len(s.starts))])
-	object["metadata"].(map[string]any)["name"] = w.name()
+	object["metadata"] = map[string]any{"name": w.name(), "namespace": "default"}
 	spec := s.structural.Properties["spec"]
 	for range 1 + w.IntN(60) {
 		next := runtime.DeepCopyJSON(object)
@@ -245,7 +245,7 @@ func (w *walker) touchList(n *structuralschema.Structural, list []any) []any {
 func (w *walker) fresh(n *structuralschema.Structural, depth int) any {
 	switch {
 	case n.XIntOrString:
-		return w.quantity(n)
+		return w.quantity()
 	case n.Type == "object" && n.AdditionalProperties != nil:
 		values := map[string]any{}
 		for range w.IntN(3) {

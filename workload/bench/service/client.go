@@ -227,13 +227,14 @@ func epollWait(poll int, events []syscall.EpollEvent, wait time.Duration) (int, 
 		at = &t
 	}
 	n, _, errno := syscall.Syscall6(epollPwait2, uintptr(poll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(at)), 0, 0)
-	if errno != 0 && errno != syscall.EINTR {
+	switch errno {
+	case 0:
+		return int(n), nil
+	case syscall.EINTR:
+		return 0, nil
+	default:
 		return 0, errno
 	}
-	if errno != 0 {
-		return 0, nil
-	}
-	return int(n), nil
 }
 
 var (

@@ -138,7 +138,7 @@ func TestOffFeaturesHaveNoAddress(t *testing.T) {
 				}
 			}
 			features, _ := s.Want(t, 200, Request{Method: "GET", Path: "/capabilities"}).JSON["features"].(map[string]any)
-			if features["export"] != on || features["group_sharing"] != on || features["beta"] != on || features["advanced_ai"] != false {
+			if features["export"] != on || features["group_sharing"] != on || features["beta"] != on || features["advanced_ai"] != any(false) {
 				t.Errorf("features %v, want the switches %v", features, on)
 			}
 		})
