@@ -91,6 +91,9 @@ func (s *schedule) heal() {
 		d.Pods = slices.DeleteFunc(slices.Clone(d.Pods), func(p world.Pod) bool { return p.Waiting == lostNode || p.ImageID != p.Revision })
 	}
 	s.approve(takes(s.c.Target))
+	if a := s.c.Instance.Status.Active; a != nil { // who migrates by hand does it at last
+		s.c.Database.Current = max(s.c.Database.Current, s.c.level(a.Revision).Brings)
+	}
 	s.edit(func(spec *v1alpha1.EngLogInstanceSpec) {
 		spec.Reconciliation, spec.Activity = "", ""
 		spec.Rollout.OnFailure, spec.Rollout.Promotion = "", nil
@@ -430,7 +433,7 @@ func (s *schedule) undo(i int) {
 // contractByHand is a person who runs the contract migration alone, and says so in the status.
 func (s *schedule) contractByHand() {
 	status := s.c.Instance.Status.DeepCopy()
-	if status.Schema == nil {
+	if status.Schema == nil || status.Active == nil { // nobody does so in the middle of a first installation
 		return
 	}
 	s.c.Database.Oldest = s.c.Database.Current
