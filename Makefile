@@ -180,7 +180,7 @@ test-crash: ## Kill the operator before and after writes of every step, and more
 	KILLS=$(KILLS) $(GOTEST) -v -timeout 60m ./test/crash/...
 
 .PHONY: test-gateway
-test-gateway: ## Cutovers and an adoption behind Traefik, as Ingress and as HTTPRoutes, under load (root on Linux)
+test-gateway: ## Cutovers behind Traefik, as Ingress and as HTTPRoutes, under load (root on Linux)
 	$(GOTEST) -v -timeout 40m ./test/gateway/...
 
 .PHONY: test-capacity
