@@ -21,7 +21,7 @@ func (m *machine) confirming() {
 	s := m.subject(m.was.Active)
 	s.Checks = checks
 	v := guard.ToHandover.Check(s)
-	end := m.was.Rollout.SwitchedAt.Add(m.policy.Confirm)
+	end := recorded(m.was.Rollout.SwitchedAt, m.was.Rollout.StepEnteredAt).Add(m.policy.Confirm)
 	switch {
 	case v.OK && !m.now.Before(end):
 		m.next.Rollout.VerifiedAt = m.stamp()
@@ -291,7 +291,7 @@ func (m *machine) returned() bool {
 			return false
 		}
 	}
-	if at := r.SwitchedAt.Add(m.policy.Propagation); m.now.Before(at) {
+	if at := recorded(r.SwitchedAt, r.StepEnteredAt).Add(m.policy.Propagation); m.now.Before(at) {
 		m.wake(at)
 		return false
 	}

@@ -259,7 +259,7 @@ func (m *machine) awaitingPromotion() {
 		m.hold(guard.Verdict{Reason: "AwaitingApproval", Message: "set spec.rollout.promotion.approvedRevision to " + r.ToRevision + " to promote it"})
 		return
 	}
-	if at := r.StepEnteredAt.Add(m.policy.PromoteDelay); !m.policy.Manual && m.now.Before(at) {
+	if at := recorded(r.StepEnteredAt).Add(m.policy.PromoteDelay); !m.policy.Manual && m.now.Before(at) {
 		m.wake(at)
 		return
 	}

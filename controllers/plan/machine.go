@@ -201,3 +201,13 @@ func (m *machine) routed() []v1alpha1.ComponentName {
 func (m *machine) components() []v1alpha1.ComponentName {
 	return append(append([]v1alpha1.ComponentName{}, m.routed()...), v1alpha1.Worker)
 }
+
+// recorded is the first of the times that the status holds. One that somebody has taken out of it counts as long past.
+func recorded(times ...*metav1.Time) time.Time {
+	for _, t := range times {
+		if t != nil {
+			return t.Time
+		}
+	}
+	return time.Time{}
+}
