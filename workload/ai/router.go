@@ -188,7 +188,8 @@ func (r *Router) skips(ctx context.Context, p *provider, q Request, t *tally) bo
 	code, text, err := r.overBudget(ctx, p, q.Subject.UserID)
 	switch {
 	case err != nil:
-		t.skip("budget_unknown", time.Second, "the budget could not be read")
+		// As when the entry cannot be read: the database is away, and that run is over.
+		t.tried = englog.Fail(englog.FailureRetryable, "database", errors.New("the budget could not be read"))
 	case code != "":
 		midnight := now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 		t.skip(code, midnight.Sub(now), text)
