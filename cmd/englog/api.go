@@ -69,7 +69,7 @@ func newPasswords(bcryptCost int) (*auth.Passwords, error) {
 		return nil, err
 	}
 	if program, err := os.Executable(); err == nil {
-		passwords.UseHelpers(program, helperCommand)
+		passwords.UseHashers(program, hasherCommand)
 	}
 	return passwords, nil
 }

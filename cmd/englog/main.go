@@ -59,8 +59,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return serve(ctx, role, flags, stdout, stderr)
 	case config.RoleMigrate:
 		return migrate(ctx, flags, stdout, stderr)
-	case helperCommand:
-		return help(stdout, stderr)
+	case hasherCommand:
+		return hashPasswords(stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, run.Version)
 		return exitOK
@@ -72,11 +72,11 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitUsage
 }
 
-// helperCommand is how the API starts this program again, to hash passwords.
-const helperCommand = "hash-passwords"
+// hasherCommand is how the API starts this program again, to hash passwords.
+const hasherCommand = "hash-passwords"
 
-func help(stdout, stderr io.Writer) int {
-	if err := auth.ServeHelper(os.Stdin, stdout); err != nil {
+func hashPasswords(stdout, stderr io.Writer) int {
+	if err := auth.ServeHasher(os.Stdin, stdout); err != nil {
 		fmt.Fprintln(stderr, "englog:", err)
 		return exitFailed
 	}

@@ -20,8 +20,8 @@ import (
 
 // The API starts its own program to hash passwords: here that is the test binary.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == helperCommand {
-		os.Exit(help(os.Stdout, os.Stderr))
+	if len(os.Args) == 2 && os.Args[1] == hasherCommand {
+		os.Exit(hashPasswords(os.Stdout, os.Stderr))
 	}
 	testrig.Main(m)
 }

@@ -33,7 +33,7 @@ type Passwords struct {
 	// bcryptCost is used for new hashes when it is not 0.
 	bcryptCost int
 	dummy      string
-	helpers    *helpers // nil: this process hashes
+	hashers    *hashers // nil: this process hashes
 }
 
 // NewPasswords allows so many hashes at once. With a cost of bcrypt, new
@@ -49,9 +49,9 @@ func NewPasswords(atOnce, bcryptCost int) (*Passwords, error) {
 	return p, err
 }
 
-// UseHelpers has passwords hashed by processes that a command starts and that call ServeHelper.
-func (p *Passwords) UseHelpers(command ...string) {
-	p.helpers = &helpers{command: command, idle: helperIdle}
+// UseHashers has passwords hashed by processes that a command starts and that call ServeHasher.
+func (p *Passwords) UseHashers(command ...string) {
+	p.hashers = &hashers{command: command, idle: hasherIdle}
 }
 
 // noPassword takes as long to check as any hash of ours, and no password fits it.
@@ -64,26 +64,26 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer p.leave()
-	out, err := p.do(ctx, task{Password: password, BcryptCost: p.bcryptCost})
+	out, err := p.do(ctx, order{Password: password, BcryptCost: p.bcryptCost})
 	if err == nil && out.Fail != "" {
 		err = errors.New(out.Fail)
 	}
 	return out.Hash, err
 }
 
-// do hands a task to a helper. Where none can be started, this process does it: slower for others, but done.
-func (p *Passwords) do(ctx context.Context, t task) (outcome, error) {
-	if p.helpers == nil {
-		return t.do(), nil
+// do hands an order to a hasher. Where none can be started, this process does it: slower for others, but done.
+func (p *Passwords) do(ctx context.Context, o order) (outcome, error) {
+	if p.hashers == nil {
+		return o.do(), nil
 	}
-	out, err := p.helpers.do(ctx, t)
+	out, err := p.hashers.do(ctx, o)
 	if err == nil {
 		return out, nil
 	}
 	if ctx.Err() != nil {
 		return out, englog.Unavailable("The server is busy. Try again.", err)
 	}
-	return t.do(), nil
+	return o.do(), nil
 }
 
 func (p *Passwords) enter(ctx context.Context) error {
@@ -132,7 +132,7 @@ func (p *Passwords) Check(ctx context.Context, password, hash string) (right, re
 	if none {
 		hash = p.dummy
 	}
-	out, err := p.do(ctx, task{Password: password, Hash: hash})
+	out, err := p.do(ctx, order{Password: password, Hash: hash})
 	if err != nil || none {
 		return false, false, err
 	}

@@ -13,15 +13,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers"
 	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/probe"
+	"github.com/garnizeh/englog-operator/test/envtest/inprocess"
 	"github.com/garnizeh/englog-operator/test/envtest/rig"
 )
 
@@ -40,7 +38,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	cluster = r
-	network, amazon = &fakeNetwork{client: r.Client}, startAmazon()
+	network, amazon = &fakeNetwork{Network: inprocess.Network{Client: r.Client}}, startAmazon()
 	defer amazon.server.Close()
 	if err := grant(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -82,27 +80,15 @@ func startOperator(now func() time.Time) (stop func(), err error) {
 	calls = recorded
 	config.Impersonate = operatorIdentity
 	starts++
-	yes := true
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: cluster.Scheme, Cache: controllers.Caches(), Metrics: metricsserver.Options{BindAddress: "0"},
-		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
+	return inprocess.Start(config, cluster.Scheme, controllers.Options{
+		Ask: network, Now: now, AWSEndpoint: amazon.server.URL, Name: fmt.Sprintf("englog-%d", starts),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("making the manager: %w", err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	if err := controllers.Setup(ctx, mgr, controllers.Options{Ask: network, Now: now, AWSEndpoint: amazon.server.URL, Name: fmt.Sprintf("englog-%d", starts)}); err != nil {
-		cancel()
-		return nil, fmt.Errorf("setting the operator up: %w", err)
-	}
-	var ended sync.WaitGroup
-	ended.Go(func() { _ = mgr.Start(ctx) })
-	return func() { cancel(); ended.Wait() }, nil
 }
 
-// fakeNetwork answers for pods and Services by what the API server says about them: the rig's pods have no network.
+// fakeNetwork is the rig's, with answers that a test may break.
 type fakeNetwork struct {
-	client client.Client
+	inprocess.Network
+
 	mu     sync.Mutex
 	broken map[string]bool
 }
@@ -119,33 +105,14 @@ func (n *fakeNetwork) Break(t *testing.T, namespace string) {
 }
 
 // Ask implements probe.Asker.
-func (n *fakeNetwork) Ask(ctx context.Context, namespace, _ string, to plan.Address) (probe.Answer, error) {
-	revision, err := n.revision(ctx, namespace, to)
-	if err != nil {
-		return probe.Answer{}, err
-	}
+func (n *fakeNetwork) Ask(ctx context.Context, namespace, instance string, to plan.Address) (probe.Answer, error) {
+	answer, err := n.Network.Ask(ctx, namespace, instance, to)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	status := 200
-	if n.broken[namespace] && to.Path == "/broken" {
-		status = 500
+	if err == nil && n.broken[namespace] && to.Path == "/broken" {
+		answer.Status = 500
 	}
-	return probe.Answer{Status: status, Revision: revision, Body: fmt.Appendf(nil, `{"status":"ready","revision":%q}`, revision)}, nil
-}
-
-func (n *fakeNetwork) revision(ctx context.Context, namespace string, to plan.Address) (string, error) {
-	if to.Pod != "" {
-		pod := &corev1.Pod{}
-		if err := n.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: to.Pod}, pod); err != nil {
-			return "", err
-		}
-		return pod.Labels["englog.io/revision"], nil
-	}
-	service := &corev1.Service{}
-	if err := n.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: to.Service}, service); err != nil {
-		return "", err
-	}
-	return service.Spec.Selector["englog.io/revision"], nil
+	return answer, err
 }
 
 // newInstance is a small instance, with its Secret, that moves as fast as the API allows.

@@ -14,12 +14,12 @@ import (
 	englog "github.com/garnizeh/englog-operator/workload"
 )
 
-const asHelper = "serve-as-helper"
+const asHasher = "hash"
 
-// The test binary is its own helper.
+// The test binary is its own hasher.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == asHelper {
-		if err := ServeHelper(os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) == 2 && os.Args[1] == asHasher {
+		if err := ServeHasher(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -28,22 +28,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func withHelpers(t *testing.T, bcryptCost int) *Passwords {
+func withHashers(t *testing.T, bcryptCost int) *Passwords {
 	t.Helper()
 	p, err := NewPasswords(2, bcryptCost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.UseHelpers(os.Args[0], asHelper)
+	p.UseHashers(os.Args[0], asHasher)
 	t.Cleanup(func() {
-		for _, h := range p.helpers.free {
+		for _, h := range p.hashers.free {
 			h.end()
 		}
 	})
 	return p
 }
 
-func (h *helpers) pids() (pids []int) {
+func (h *hashers) pids() (pids []int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range h.free {
@@ -52,14 +52,14 @@ func (h *helpers) pids() (pids []int) {
 	return pids
 }
 
-func TestHelpersHashAsThisProcessDoes(t *testing.T) {
+func TestHashersHashAsThisProcessDoes(t *testing.T) {
 	ctx := context.Background()
 	for _, cost := range []int{0, 4} {
 		here, err := NewPasswords(1, cost)
 		if err != nil {
 			t.Fatal(err)
 		}
-		there := withHelpers(t, cost)
+		there := withHashers(t, cost)
 		for _, makes := range []*Passwords{here, there} {
 			hash, err := makes.Hash(ctx, "correct horse battery")
 			if err != nil {
@@ -76,44 +76,44 @@ func TestHelpersHashAsThisProcessDoes(t *testing.T) {
 		if right, _, err := there.Check(ctx, "", ""); right || err != nil {
 			t.Errorf("cost %d: an account without a password let somebody in: %v", cost, err)
 		}
-		if len(there.helpers.pids()) != 1 {
-			t.Errorf("cost %d: helpers %v, want one that did everything", cost, there.helpers.pids())
+		if len(there.hashers.pids()) != 1 {
+			t.Errorf("cost %d: hashers %v, want one that did everything", cost, there.hashers.pids())
 		}
 	}
 }
 
-func TestAHelperStandsBehindOthersAndKnowsNoSecrets(t *testing.T) {
+func TestAHasherStandsBehindOthersAndKnowsNoSecrets(t *testing.T) {
 	t.Setenv("JWT_SECRET", "of this process")
-	p := withHelpers(t, 4)
+	p := withHashers(t, 4)
 	if _, err := p.Hash(context.Background(), "x"); err != nil {
 		t.Fatal(err)
 	}
-	pid := p.helpers.pids()[0]
+	pid := p.hashers.pids()[0]
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
 		t.Skip("no /proc here")
 	}
 	if strings.Contains(string(environ), "JWT_SECRET") {
-		t.Error("the helper knows JWT_SECRET")
+		t.Error("the hasher knows JWT_SECRET")
 	}
 	// The system call answers 20 minus the nice value.
-	if got, _, errno := syscall.Syscall(syscall.SYS_GETPRIORITY, syscall.PRIO_PROCESS, uintptr(pid), 0); errno != 0 || int(got) != 20-helperNice {
-		t.Errorf("the helper's priority is %d, %v", got, errno)
+	if got, _, errno := syscall.Syscall(syscall.SYS_GETPRIORITY, syscall.PRIO_PROCESS, uintptr(pid), 0); errno != 0 || int(got) != 20-hasherNice {
+		t.Errorf("the hasher's priority is %d, %v", got, errno)
 	}
-	if got, _, _ := syscall.Syscall(syscall.SYS_GETPRIORITY, syscall.PRIO_PROCESS, uintptr(os.Getpid()), 0); int(got) == 20-helperNice {
+	if got, _, _ := syscall.Syscall(syscall.SYS_GETPRIORITY, syscall.PRIO_PROCESS, uintptr(os.Getpid()), 0); int(got) == 20-hasherNice {
 		t.Error("this process stands behind others as well")
 	}
 }
 
-// A helper that dies, or cannot be started at all, costs time and no login.
-func TestALostHelperIsReplaced(t *testing.T) {
+// A hasher that dies, or cannot be started at all, costs time and no login.
+func TestALostHasherIsReplaced(t *testing.T) {
 	ctx := context.Background()
-	p := withHelpers(t, 4)
+	p := withHashers(t, 4)
 	hash, err := p.Hash(ctx, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := p.helpers.pids()[0]
+	lost := p.hashers.pids()[0]
 	if err := syscall.Kill(lost, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -122,46 +122,46 @@ func TestALostHelperIsReplaced(t *testing.T) {
 			t.Errorf("got %v, %v", right, err)
 		}
 	}
-	if pids := p.helpers.pids(); len(pids) != 1 || pids[0] == lost {
-		t.Errorf("helpers %v, want one other than %d", pids, lost)
+	if pids := p.hashers.pids(); len(pids) != 1 || pids[0] == lost {
+		t.Errorf("hashers %v, want one other than %d", pids, lost)
 	}
-	p.UseHelpers("/there/is/no/such/program")
+	p.UseHashers("/there/is/no/such/program")
 	if right, _, err := p.Check(ctx, "x", hash); !right || err != nil {
-		t.Errorf("without helpers: %v, %v", right, err)
+		t.Errorf("without hashers: %v, %v", right, err)
 	}
 }
 
-func TestALoginThatIsGivenUpEndsItsHelper(t *testing.T) {
-	p := withHelpers(t, 14) // a second
+func TestALoginThatIsGivenUpEndsItsHasher(t *testing.T) {
+	p := withHashers(t, 14) // a second
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := p.Hash(ctx, "x"); englog.CodeOf(err) != englog.CodeUnavailable {
 		t.Errorf("got %v, want unavailable", err)
 	}
-	if pids := p.helpers.pids(); len(pids) != 0 {
-		t.Errorf("helpers %v are left", pids)
+	if pids := p.hashers.pids(); len(pids) != 0 {
+		t.Errorf("hashers %v are left", pids)
 	}
 }
 
-func TestIdleHelpersEnd(t *testing.T) {
-	p := withHelpers(t, 4)
-	p.helpers.idle = 20 * time.Millisecond
+func TestIdleHashersEnd(t *testing.T) {
+	p := withHashers(t, 4)
+	p.hashers.idle = 20 * time.Millisecond
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() { _, _ = p.Hash(context.Background(), "x") })
 	}
 	wg.Wait()
-	p.helpers.mu.Lock()
-	free := append([]*helper(nil), p.helpers.free...)
-	p.helpers.mu.Unlock()
+	p.hashers.mu.Lock()
+	free := append([]*hasher(nil), p.hashers.free...)
+	p.hashers.mu.Unlock()
 	deadline := time.Now().Add(10 * time.Second)
-	for len(p.helpers.pids()) > 0 && time.Now().Before(deadline) {
+	for len(p.hashers.pids()) > 0 && time.Now().Before(deadline) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	for _, h := range free {
 		for !errors.Is(syscall.Kill(h.process.Process.Pid, 0), syscall.ESRCH) {
 			if time.Now().After(deadline) {
-				t.Fatal("an idle helper lives on")
+				t.Fatal("an idle hasher lives on")
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
