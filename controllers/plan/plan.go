@@ -59,8 +59,8 @@ func Next(w *world.World, now time.Time) Plan {
 		return m.plan()
 	}
 	m.foundation()
+	m.routes() // before the rest: on a way back each moment counts
 	m.capacity()
-	m.routes()
 	if act, ok := steps[m.was.Rollout.Step]; ok {
 		act(m)
 	}

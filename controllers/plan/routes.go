@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/guard"
@@ -29,14 +31,54 @@ func (m *machine) routes() {
 	if leader == nil {
 		return
 	}
-	for _, c := range m.routed() {
+	for _, c := range m.turns() {
 		m.bothColors(c, *leader)
+		if !m.mayFollow(c) {
+			continue
+		}
 		for _, r := range m.carriers(c, *leader) {
 			if !m.route(r, *leader) {
 				break
 			}
 		}
 	}
+}
+
+// turns lists the routed components in the order in which their routes are written. A way back begins with the API: it has most of the users,
+// and each of them meets an error until then.
+func (m *machine) turns() []v1alpha1.ComponentName {
+	order := slices.Clone(m.routed())
+	if m.was.Rollout.Step == v1alpha1.StepRollingBack {
+		slices.Reverse(order)
+	}
+	return order
+}
+
+// What carries traffic follows the first of several changes at once, and those that come soon after it late: kube-proxy's minSyncPeriod is a
+// second, Traefik's providersThrottleDuration two. A second route that is written at the same time would lead its users to the old color for
+// that long. The rest of each is what the first write itself may take.
+const (
+	afterService = 1300 * time.Millisecond
+	afterWeights = 2300 * time.Millisecond
+)
+
+// mayFollow is false while a switch is still too young for the route of a component: the first has its turn when the step is entered, the next
+// when what carries traffic listens again. Nobody waits for it in a first installation, where no user is led anywhere yet, nor on the way back.
+func (m *machine) mayFollow(c v1alpha1.ComponentName) bool {
+	r := m.was.Rollout
+	if r.Step != v1alpha1.StepSwitching || m.was.Active == nil || c == m.routed()[0] || len(r.Steps) == 0 {
+		return true
+	}
+	gap := afterService
+	if len(m.w.Weighted) > 0 {
+		gap = afterWeights
+	}
+	at := r.Steps[len(r.Steps)-1].At.Add(gap)
+	if m.now.Before(at) {
+		m.wake(at)
+		return false
+	}
+	return true
 }
 
 // carrier is one object that leads users of a component.

@@ -202,7 +202,7 @@ func (s *schedule) tick() error {
 func (s *schedule) skip() {
 	s.c.Settle()
 	switch stepOf(&s.c.Instance.Status) {
-	case v1alpha1.StepAwaitingPromotion, v1alpha1.StepConfirming, v1alpha1.StepRetaining:
+	case v1alpha1.StepAwaitingPromotion, v1alpha1.StepSwitching, v1alpha1.StepConfirming, v1alpha1.StepRetaining:
 		if s.wake.After(s.c.Now) {
 			s.c.Now = s.wake
 		}
