@@ -13,7 +13,9 @@ import (
 func (m *machine) stable() {
 	m.collect()
 	if a := m.was.Active; a != nil && !m.policy.Hibernated {
-		m.clear(world.Other(a.Color), "") // of a rollout that the status has forgotten
+		if m.clear(world.Other(a.Color), "") { // of a rollout that the status has forgotten
+			return
+		}
 	}
 	target := m.w.Target
 	if m.policy.Hibernated || target.Revision == "" {
@@ -129,8 +131,8 @@ func (m *machine) preparing() {
 	m.enter(v1alpha1.StepMigrating, "expand migrations of revision %s", c.Revision)
 }
 
-// clear takes pods out of a color that are not of the revision it is for, once no user is led to them.
-func (m *machine) clear(color v1alpha1.Color, revision string) {
+// clear takes pods out of a color that are not of the revision it is for, once no user is led to them. It returns whether some are being taken.
+func (m *machine) clear(color v1alpha1.Color, revision string) (busy bool) {
 	for _, component := range world.Components {
 		w := m.w.Workloads[world.Slot{Component: component, Color: color}]
 		if !w.Exists || w.Revision == revision && w.OthersReady(revision) == 0 {
@@ -138,10 +140,11 @@ func (m *machine) clear(color v1alpha1.Color, revision string) {
 		}
 		if v := m.deserted(v1alpha1.RevisionStatus{Color: color}); !v.OK {
 			m.hold(v)
-			return
+			return busy
 		}
-		m.empty(color, component)
+		busy = m.empty(color, component) || busy
 	}
+	return busy
 }
 
 // deserted judges whether no user is led to a revision in its color, nor to any other pods that somebody has brought up there. What the

@@ -194,12 +194,17 @@ func (m *machine) run(c v1alpha1.ComponentName, r v1alpha1.RevisionStatus, floor
 	m.add(scaler)
 }
 
-// empty takes all pods of the components away from a color. Each write names the incarnation that was judged.
-func (m *machine) empty(color v1alpha1.Color, components ...v1alpha1.ComponentName) {
+// empty takes all pods of the components away from a color. Each write names the incarnation that was judged. It returns whether there is still
+// something to take.
+func (m *machine) empty(color v1alpha1.Color, components ...v1alpha1.ComponentName) (busy bool) {
 	for _, c := range components {
 		slot := world.Slot{Component: c, Color: color}
 		w := m.w.Workloads[slot]
-		if m.reached(slot) {
+		if m.reached(slot) || w.Autoscaler == nil && w.Replicas == 0 {
+			continue
+		}
+		busy = true
+		if !m.asleep() && !m.fenced(c) {
 			continue
 		}
 		if w.Autoscaler != nil {
@@ -209,13 +214,19 @@ func (m *machine) empty(color v1alpha1.Color, components ...v1alpha1.ComponentNa
 			m.add(Scale{Slot: slot, Replicas: 0, Identity: w.Identity})
 		}
 	}
+	return busy
 }
 
 // reached is true while a live route leads to a color, even if only because somebody has moved it: its pods are not taken away before it
-// leads elsewhere. A hibernated instance is not to be reached at all.
+// leads elsewhere. A hibernated instance is not to be reached at all. Where no revision is active there is nowhere else to lead, and what counts is
+// whether the route selects the pods that are there.
 func (m *machine) reached(slot world.Slot) bool {
+	if m.asleep() {
+		return false
+	}
 	r := m.w.Routes[slot.Component]
-	return !m.asleep() && (r.Exists && r.Color == slot.Color || m.w.Weighted[slot.Component].Reaches(slot.Color))
+	selects := m.was.Active != nil || r.Revision == m.w.Workloads[slot].Revision
+	return r.Exists && r.Color == slot.Color && selects || m.w.Weighted[slot.Component].Reaches(slot.Color)
 }
 
 // emptied is true when no pod of the color answers any more and none is wanted. A Terminating pod on a dead node never becomes

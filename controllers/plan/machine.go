@@ -77,8 +77,11 @@ func (m *machine) recover() bool {
 	for _, r := range m.w.Routes {
 		epoch = max(epoch, r.Epoch)
 	}
-	m.next.Rollout = &v1alpha1.RolloutStatus{
-		ID: route.Revision + "-1", Attempt: 1, Epoch: epoch, Step: v1alpha1.StepStable,
+	for _, r := range m.w.Weighted {
+		epoch = max(epoch, r.Epoch)
+	}
+	m.next.Rollout = &v1alpha1.RolloutStatus{ // an epoch of its own: leaders of the life that was lost may still be at work
+		ID: route.Revision + "-1", Attempt: 1, Epoch: epoch + 1, Step: v1alpha1.StepStable,
 		StepEnteredAt: m.stamp(), ToRevision: route.Revision, Trigger: v1alpha1.TriggerInstall,
 	}
 	m.event(false, "StatusRebuilt", "the status was lost; revision %s is active because the live route shows it", route.Revision)

@@ -25,7 +25,8 @@ func (m *machine) leader() *v1alpha1.RevisionStatus {
 }
 
 // routes keeps the live routes where they belong. One that shows something else is moved with one write, fenced by an epoch that is
-// higher than the one it carries; outside a switch that is drift, and its repair takes an epoch of its own first.
+// higher than the one it carries; outside a switch that is drift, and its repair takes an epoch of its own first. One that shows the right thing
+// under an older epoch gets the new one: whatever was decided under the old one fails from then on.
 func (m *machine) routes() {
 	leader := m.leader()
 	if leader == nil {
@@ -132,6 +133,7 @@ func (m *machine) route(r carrier, leader v1alpha1.RevisionStatus) bool {
 	ensure, epoch := r.Ensure, m.was.Rollout.Epoch
 	switch {
 	case r.shows:
+		ensure.Epoch = max(r.Epoch, epoch)
 		m.add(ensure)
 	case r.exists && r.Epoch >= epoch:
 		m.next.Rollout.Epoch = max(r.Epoch, m.next.Rollout.Epoch) + 1
@@ -145,6 +147,16 @@ func (m *machine) route(r carrier, leader v1alpha1.RevisionStatus) bool {
 		m.add(ensure)
 	}
 	return true
+}
+
+// fenced is false while a route leads where it should under an older epoch than the status has: a leader that was overtaken just before it moved
+// users could still do so. The write of the new epoch, which routes makes, is what stops it; until then no color is taken down.
+func (m *machine) fenced(c v1alpha1.ComponentName) bool {
+	leader := m.leader()
+	if leader == nil {
+		return true
+	}
+	return !slices.ContainsFunc(m.carriers(c, *leader), func(r carrier) bool { return r.shows && r.Epoch < m.was.Rollout.Epoch })
 }
 
 // mayLead judges, at the write itself, whether traffic may move to a revision. A switch asks for the full capacity; repairing drift only

@@ -459,7 +459,8 @@ func ill(c *Cluster) bool {
 		if r == nil {
 			continue
 		}
-		if c.Characters[r.Revision] != Good || c.level(r.Revision).Brings < c.Database.Oldest {
+		brings := c.level(r.Revision).Brings
+		if c.Characters[r.Revision] != Good || brings < c.Database.Oldest || brings > c.Database.Current && ownMigrations(c.spec()) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,11 +45,11 @@ func ensured(c *Cluster, seen *world.World, e plan.Ensure, before Before) error 
 	switch e.Kind {
 	case plan.LiveService:
 		if before.Route.color != e.Color || before.Route.revision != e.Revision {
-			return routeMoved(seen, e, before.Route)
+			return errors.Join(routeMoved(seen, e, before.Route), somebodyThere(c, e, before))
 		}
 	case plan.Weights:
 		if !before.Weights.shows(e.Color) {
-			return routeMoved(seen, e, service{exists: before.Weights.exists, epoch: before.Weights.epoch})
+			return errors.Join(routeMoved(seen, e, service{exists: before.Weights.exists, epoch: before.Weights.epoch}), somebodyThere(c, e, before))
 		}
 	case plan.Job:
 		if e.Approve != "" && e.Approve != approvedIn(&seen.Spec) {
@@ -82,6 +83,22 @@ func routeMoved(seen *world.World, e plan.Ensure, before service) error {
 	}
 	if status.Rollout != nil && e.Epoch > status.Rollout.Epoch {
 		return broken("I4", "the route of %s moved with epoch %d, %d is persisted", e.Component, e.Epoch, status.Rollout.Epoch)
+	}
+	return nil
+}
+
+// somebodyThere checks I1 where its author could not: a leader that was overtaken between its look and its write must not lead users to a color
+// that its successor has taken down meanwhile, as long as there was one to lead them to.
+func somebodyThere(c *Cluster, e plan.Ensure, before Before) error {
+	r := &before.Route
+	if e.Kind == plan.Weights {
+		r = &service{exists: before.Weights.exists, author: before.Weights.author}
+	}
+	if !r.exists || r.author != leader || before.Author == leader || !routes(c, e.Component) || c.spec().Activity == v1alpha1.ActivityHibernated {
+		return nil // there was nobody to lead, or a person has been at it
+	}
+	if d := &c.deployments[index(world.Slot{Component: e.Component, Color: e.Color})]; d.Exists && d.Replicas == 0 {
+		return broken("I1", "traffic of %s moved to %s, which was taken down in the meantime", e.Component, e.Color)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"runtime"
 	"slices"
@@ -354,6 +355,18 @@ func blindMutants() []*Mutant {
 		blind("pods that are not ready are counted", func(w *world.World) {
 			eachPod(w, func(p *world.Pod) { p.Ready = true })
 		}),
+		blind("routes are taken for fenced", func(w *world.World) {
+			routes, weighted := maps.Clone(w.Routes), maps.Clone(w.Weighted)
+			for c, r := range routes {
+				r.Epoch = max(r.Epoch, epochOf(w))
+				routes[c] = r
+			}
+			for c, r := range weighted {
+				r.Epoch = max(r.Epoch, epochOf(w))
+				weighted[c] = r
+			}
+			w.Routes, w.Weighted = routes, weighted
+		}),
 		blind("routes are believed, not seen", func(w *world.World) {
 			routes := map[v1alpha1.ComponentName]world.Route{}
 			to := leaderOf(&w.Instance.Status)
@@ -378,6 +391,13 @@ func approving(w *world.World, destructive v1alpha1.DestructiveMigration) {
 	rollout := *w.Spec.Rollout
 	rollout.Migration = &migration
 	w.Spec.Rollout = &rollout
+}
+
+func epochOf(w *world.World) int64 {
+	if r := w.Instance.Status.Rollout; r != nil {
+		return r.Epoch
+	}
+	return 0
 }
 
 func falsify(w *world.World, change func(*v1alpha1.EngLogInstanceStatus)) {

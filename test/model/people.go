@@ -128,7 +128,6 @@ func (s *schedule) lose() {
 		return
 	}
 	s.c.setStatus(v1alpha1.EngLogInstanceStatus{})
-	s.old = nil // an overtaken leader is of the same life
 	s.c.disown()
 	s.did("the status is lost")
 }
@@ -304,6 +303,10 @@ func (s *schedule) spoil() {
 	case v1alpha1.StepScaling, v1alpha1.StepVerifying, v1alpha1.StepConfirming:
 		s.undoTemplate()
 	case v1alpha1.StepAwaitingPromotion, v1alpha1.StepSwitching:
+		if s.rand.IntN(3) == 0 {
+			s.request()
+			return
+		}
 		s.disturbPod()
 	case v1alpha1.StepMigrating, v1alpha1.StepContracting:
 		if s.rand.IntN(4) == 0 {

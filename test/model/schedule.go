@@ -303,6 +303,9 @@ func (s *schedule) remember(m memory) {
 	if n := s.rand.IntN(len(s.old)); n > 2 || s.rand.IntN(6) == 0 { // some are kept for long
 		s.old[n] = m
 	}
+	if slices.ContainsFunc(m.plan.Writes, func(w plan.Write) bool { e, ok := w.(plan.Ensure); return ok && e.Moves }) {
+		s.old[1] = m
+	}
 	if slices.ContainsFunc(m.plan.Writes, func(w plan.Write) bool { _, deletes := w.(plan.Delete); return deletes }) {
 		s.old[0] = m
 	}
