@@ -1,12 +1,16 @@
 package operator
 
 import (
+	"flag"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/test/envtest/rig"
@@ -50,12 +54,42 @@ func TestInstallationThenCutover(t *testing.T) {
 	if h := instance.Status.History; len(h) != 2 || h[0].Outcome != v1alpha1.OutcomePromoted {
 		t.Errorf("history is %v", h)
 	}
+	for _, job := range []string{"migrate", "workercheck"} { // the last writes are about those of the revision before
+		cluster.AwaitGone(t, &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: instance.Namespace, Name: "demo-" + job + "-" + first + "-1"}})
+	}
 	writes := slices.DeleteFunc(about(instance, calls.Since(begun)), func(c rig.Call) bool {
 		return c.Namespace == "" || c.Resource == "events" || c.Resource == "leases" || c.Verb == "GET" || c.Verb == "LIST" || c.Verb == "WATCH"
 	})
 	t.Logf("%d writes in a cutover of three components", len(writes))
 	if len(writes) > 45 {
 		t.Errorf("more than 45 writes: %v", writes)
+	}
+	sameWrites(t, "testdata/cutover.txt", writes, strings.NewReplacer(first, "FROM", instance.Status.Active.Revision, "TO"))
+}
+
+var update = flag.Bool("update", false, "write the lists of writes anew")
+
+// sameWrites compares the writes of children that were made, in their order, with a list. Those of the status are left out: how many it takes
+// depends on how many of its pods are ready when it is written.
+func sameWrites(t *testing.T, file string, writes []rig.Call, names *strings.Replacer) {
+	t.Helper()
+	var made strings.Builder
+	for _, w := range writes {
+		if w.Resource != "engloginstances/status" && !w.Refused {
+			made.WriteString(names.Replace(w.Verb+" "+w.Resource+" "+w.Name) + "\n")
+		}
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(made.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.String() != string(listed) {
+		t.Errorf("%s lists\n%s\nwhat was written is\n%s", file, listed, made.String())
 	}
 }
 

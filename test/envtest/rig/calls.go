@@ -18,6 +18,8 @@ type Call struct {
 	Namespace string
 	Name      string
 	At        time.Time
+	// Refused is true when the server answered with 400 or more, such as the conflict of a write that came too late.
+	Refused bool
 }
 
 func (c Call) String() string {
@@ -38,8 +40,12 @@ func (r *Rig) ConfigAs(userAgent string) (*rest.Config, *Calls) {
 	config.UserAgent = userAgent
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
-			calls.add(callOf(request, time.Now()))
-			return next.RoundTrip(request)
+			n := calls.add(callOf(request, time.Now()))
+			response, err := next.RoundTrip(request)
+			if err == nil && response.StatusCode >= http.StatusBadRequest {
+				calls.refuse(n)
+			}
+			return response, err
 		})
 	})
 	return config, calls
@@ -55,10 +61,18 @@ func (c *Calls) Since(begun time.Time) []Call {
 	})
 }
 
-func (c *Calls) add(call Call) {
+// add returns the call's place in the record.
+func (c *Calls) add(call Call) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = append(c.calls, call)
+	return len(c.calls) - 1
+}
+
+func (c *Calls) refuse(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[n].Refused = true
 }
 
 // callOf reads a request's path: /api/v1 or /apis/<group>/<version>, then [namespaces/<namespace>/]<resource>[/<name>[/<subresource>]].
