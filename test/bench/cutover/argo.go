@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,15 +53,15 @@ func (a *argo) install(ctx context.Context) error {
 	return a.settle(ctx, first, 3*time.Minute)
 }
 
-// analysis asks a Service three times, one failure being enough. After the promotion it waits first: a probe sent at once
-// would reach the old pods and measure them.
+// analysis asks a Service three times, one failure being enough. It waits first: before the promotion for kube-proxy, which may follow the preview
+// Service a second later and would fail a good release; after it longer, for a probe sent at once would reach the old pods and measure them.
 func (a *argo) analysis(ctx context.Context, name, service string) error {
 	address, err := a.clusterIP(ctx, service)
 	if err != nil {
 		return err
 	}
 	metric := map[string]any{
-		"name": "web", "count": 3, "interval": "1s", "failureLimit": 0, "consecutiveErrorLimit": 0, "successCondition": "true",
+		"name": "web", "initialDelay": "2s", "count": 3, "interval": "1s", "failureLimit": 0, "consecutiveErrorLimit": 0, "successCondition": "true",
 		"provider": map[string]any{"web": map[string]any{"url": "http://" + address + probePath, "timeoutSeconds": 1}},
 	}
 	if name == "argo-after" {
@@ -148,11 +149,14 @@ func (a *argo) bring(ctx context.Context, r release) (ending, error) {
 	if err := a.apply(ctx, r); err != nil {
 		return ending{}, err
 	}
-	if r.fault == none {
-		return ending{outcome: "Healthy"}, a.settle(ctx, r, 3*time.Minute)
-	}
 	said, err := a.judged(ctx)
-	return ending{outcome: said}, err
+	if err != nil || r.fault != none {
+		return ending{outcome: said}, err
+	}
+	if !strings.HasPrefix(said, "Healthy") {
+		return ending{}, fmt.Errorf("a good release was refused: %s", said)
+	}
+	return ending{outcome: "Healthy"}, a.settle(ctx, r, 3*time.Minute)
 }
 
 // settle waits until the Rollout is Healthy and no pod of another release is left.
