@@ -105,7 +105,8 @@ func keyOf(r Reference, secret string) string {
 }
 
 // Unrotated gives the digests that a revision is hashed with while changed values are to start nothing: for a key that the active revision
-// was hashed with, the digest of then; for one that it does not know, that of now, but for optional keys that its pods wait for anyway.
+// was hashed with, the digest of then; for one that it does not know, that of now. Optional keys outside any choice may come and go, since its
+// pods look for them all the time.
 func Unrotated(chosen []Reference, now, then map[string]string) map[string]string {
 	if then == nil {
 		return now
@@ -113,12 +114,12 @@ func Unrotated(chosen []Reference, now, then map[string]string) map[string]strin
 	digests := map[string]string{}
 	for _, r := range chosen {
 		digest, exists := now[r.ID()]
-		if !exists {
-			continue
-		}
-		if old, known := then[r.ID()]; known {
+		old, known := then[r.ID()]
+		comesAndGoes := r.Optional && r.Choice == ""
+		switch {
+		case known && (exists || comesAndGoes):
 			digests[r.ID()] = old
-		} else if !r.Optional || r.Choice != "" {
+		case exists && !known && !comesAndGoes:
 			digests[r.ID()] = digest
 		}
 	}

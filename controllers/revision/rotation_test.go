@@ -17,6 +17,8 @@ func TestUnrotated(t *testing.T) {
 		"pods wait for an optional key anyway":      {map[string]string{"s/password": "1", "s/next": "3"}, then, map[string]string{"s/password": "1"}},
 		"but not for one that decides about a form": {map[string]string{"s/password": "1", "s/port": "3"}, then, map[string]string{"s/password": "1", "s/port": "3"}},
 		"an optional key that was there is kept":    {map[string]string{"s/next": "4"}, map[string]string{"s/next": "3"}, map[string]string{"s/next": "3"}},
+		"an optional key that is gone is kept":      {map[string]string{"s/password": "1"}, map[string]string{"s/password": "1", "s/next": "3"}, map[string]string{"s/password": "1", "s/next": "3"}},
+		"but not one that decides about a form":     {map[string]string{"s/password": "1"}, map[string]string{"s/password": "1", "s/port": "3"}, map[string]string{"s/password": "1"}},
 		"a key that is gone is gone":                {map[string]string{}, then, map[string]string{}},
 		"nothing is known of then":                  {map[string]string{"s/password": "2"}, nil, map[string]string{"s/password": "2"}},
 	} {
