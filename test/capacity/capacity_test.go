@@ -148,28 +148,7 @@ func (r *rig) loaded(t *testing.T, do func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	underLoad(t, cfg, r.accounts, do)
-}
-
-func underLoad(t *testing.T, cfg load.Config, accounts *load.Accounts, do func()) []load.Entry {
-	t.Helper()
-	run, err := load.Start(context.WithoutCancel(t.Context()), cfg, accounts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { // also when do has failed the test
-		run.Stop()
-		rep := run.Report()
-		t.Logf("%d requests due, %d sent, %d failed %v in %.0f s, p99 %.1f ms", rep.Due, rep.Sent, rep.Failed, rep.FailedByKind, rep.Seconds, rep.Latency["all"].P99)
-		for _, f := range rep.Failures[:min(len(rep.Failures), 10)] {
-			t.Errorf("failed: %s %s %s over %s, revision %s: %s", f.Time.Format("15:04:05.000"), f.Kind, f.Op, f.Class, f.Revision, f.Detail)
-		}
-		if err := rep.Void(); err != nil {
-			t.Error(err)
-		}
-	}()
-	do()
-	return run.Created()
+	node.UnderLoad(t, cfg, r.accounts, do)
 }
 
 func (r *rig) down(t *testing.T) {

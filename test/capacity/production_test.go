@@ -19,41 +19,11 @@ import (
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/hack/demo/cutover"
 	"github.com/garnizeh/englog-operator/test/load"
+	"github.com/garnizeh/englog-operator/test/node"
 )
 
 // The sample's own names.
 const production = "englog"
-
-// elsewhere are the stores under the names that the sample gives them, outside of the cluster's pods.
-const elsewhere = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: englog, labels: {pod-security.kubernetes.io/enforce: restricted}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: postgres-service, namespace: englog}
-spec: {ports: [{port: 5432}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: postgres-service, namespace: englog, labels: {kubernetes.io/service-name: postgres-service}}
-addressType: IPv4
-ports: [{port: 5432, protocol: TCP}]
-endpoints: [{addresses: ["10.88.0.1"]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: redis-service, namespace: englog}
-spec: {ports: [{port: 6379}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: redis-service, namespace: englog, labels: {kubernetes.io/service-name: redis-service}}
-addressType: IPv4
-ports: [{port: 6379, protocol: TCP}]
-endpoints: [{addresses: ["10.88.0.1"]}]
-`
 
 // production: the sample as it stands, at its least replicas, through to Ready and through a cutover under load.
 func (r *rig) production(t *testing.T) {
@@ -85,7 +55,7 @@ func (r *rig) production(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries := underLoad(t, cfg, accounts, func() {
+	_, entries := node.UnderLoad(t, cfg, accounts, func() {
 		// The sample keeps the old version for ten minutes, more than the rest of this takes.
 		r.patchProduction(t, `{"spec":{"version":"`+cutover.VersionNew+`","rollout":{"retentionSeconds":60}}}`)
 		i = r.produced(t, 5*time.Minute, "the end of the cutover", func(i *v1alpha1.EngLogInstance) bool {
@@ -108,14 +78,7 @@ func (r *rig) production(t *testing.T) {
 // secretOf makes the namespace, the stores and the Secret that the sample's head names.
 func (r *rig) secretOf(t *testing.T) {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "stores.yaml")
-	if err := os.WriteFile(file, []byte(elsewhere), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Kubectl(t.Context(), "apply", "--server-side", "-f", file); err != nil {
-		t.Fatal(err)
-	}
+	node.Elsewhere(t, r.WithWatch, production)
 	uri, err := r.Tool(t.Context(), "create-database", production, "--fresh")
 	if err != nil {
 		t.Fatal(err)
