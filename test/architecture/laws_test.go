@@ -144,6 +144,12 @@ var laws = []law{
 		example: "github.com/redis/go-redis/v9",
 	},
 	{
+		name:    "the service asks models without their makers' SDKs",
+		because: "the start of a program touches pages of all that it links: OpenAI's was two fifths of it, and 10 MB of an API at rest, for one request",
+		rooms:   []string{"cmd/englog/..."}, reach: everything,
+		forbids: under("github.com/openai"), example: "github.com/openai/openai-go",
+	},
+	{
 		name:    "the product links no test or development code",
 		because: "what only tests need must not ship: it is weight, and attack surface",
 		rooms:   product, except: besideProduct, reach: everything,

@@ -5,16 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/shared"
 
 	englog "github.com/garnizeh/englog-operator/workload"
 )
@@ -38,7 +34,6 @@ type OpenAIOptions struct {
 // process: structured output by schema, then any JSON mode, the newer name of the token limit, a temperature.
 type OpenAI struct {
 	o         OpenAIOptions
-	chat      openai.ChatCompletionService
 	client    *http.Client
 	rung      atomic.Int32
 	oldLimit  atomic.Bool
@@ -95,27 +90,8 @@ func NewCompatible(o OpenAIOptions) *OpenAI {
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
 	}
-	client := &http.Client{Transport: limited{o.Transport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	p := &OpenAI{o: o, client: client}
-	p.chat = openai.NewChatCompletionService(option.WithBaseURL(strings.TrimRight(o.BaseURL, "/")+"/"), option.WithHTTPClient(client), option.WithMaxRetries(0))
-	return p
-}
-
-// limited bounds what an answer may weigh, whatever the other side sends.
-type limited struct{ http.RoundTripper }
-
-const maxAnswer = 4 << 20 // bytes
-
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := l.RoundTripper.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	answer.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(answer.Body, maxAnswer), answer.Body}
-	return answer, nil
+	client := &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &OpenAI{o: o, client: client}
 }
 
 // Name returns the provider's name.
@@ -139,8 +115,8 @@ func (p *OpenAI) Complete(ctx context.Context, r Request) (Completion, error) {
 	}
 	data, why := accept(text, r.Schema)
 	if why != nil {
-		conversation = append(conversation, openai.AssistantMessage(clipWords(text, 4000)), openai.UserMessage(
-			"That answer cannot be used: "+why.Error()+". Answer again with nothing but the JSON object."))
+		conversation = append(conversation, message{"assistant", clipWords(text, 4000)}, message{"user",
+			"That answer cannot be used: " + why.Error() + ". Answer again with nothing but the JSON object."})
 		if text, err = p.ask(ctx, r, conversation, &used); err != nil {
 			return used, err
 		}
@@ -161,7 +137,7 @@ func accept(text string, s Schema) (json.RawMessage, error) {
 }
 
 // ask sends one request, and climbs down as far as the provider's refusals demand.
-func (p *OpenAI) ask(ctx context.Context, r Request, conversation []openai.ChatCompletionMessageParamUnion, used *Completion) (string, error) {
+func (p *OpenAI) ask(ctx context.Context, r Request, conversation []message, used *Completion) (string, error) {
 	for {
 		used.Requests++
 		answer, err := p.send(ctx, r, conversation)
@@ -181,62 +157,69 @@ func (p *OpenAI) ask(ctx context.Context, r Request, conversation []openai.ChatC
 	}
 }
 
-func (p *OpenAI) send(ctx context.Context, r Request, conversation []openai.ChatCompletionMessageParamUnion) (*openai.ChatCompletion, error) {
-	params := openai.ChatCompletionNewParams{Model: p.o.Model, Messages: conversation}
+func (p *OpenAI) send(ctx context.Context, r Request, conversation []message) (chatAnswer, error) {
+	chat := chatRequest{Model: p.o.Model, Messages: conversation}
 	if p.oldLimit.Load() {
-		params.MaxTokens = openai.Int(p.o.MaxTokens)
+		chat.MaxTokens = p.o.MaxTokens
 	} else {
-		params.MaxCompletionTokens = openai.Int(p.o.MaxTokens)
+		chat.MaxCompletionTokens = p.o.MaxTokens
 	}
 	if !p.ownWarmth.Load() {
-		params.Temperature = openai.Float(0.2)
+		chat.Temperature = 0.2
 	}
 	switch p.rung.Load() {
 	case rungSchema:
-		params.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
-			Name: r.Schema.Name, Strict: openai.Bool(true), Schema: r.Schema.JSON}}
+		chat.ResponseFormat = &responseFormat{"json_schema", &schemaFormat{r.Schema.Name, true, r.Schema.JSON}}
 	case rungObject:
-		params.ResponseFormat.OfJSONObject = &shared.ResponseFormatJSONObjectParam{}
+		chat.ResponseFormat = &responseFormat{Type: "json_object"}
 	}
-	options, err := p.credentials()
+	header, err := p.header(r.RequestID)
 	if err != nil {
-		return nil, err
-	}
-	if r.RequestID != "" {
-		options = append(options, option.WithHeader("X-Client-Request-Id", r.RequestID))
+		return chatAnswer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
 	defer cancel()
-	return p.chat.New(ctx, params, options...)
+	return post(ctx, p.client, p.address(), header, chat)
+}
+
+func (p *OpenAI) address() string {
+	address := strings.TrimRight(p.o.BaseURL, "/") + "/chat/completions"
+	if p.o.AzureVersion != "" {
+		address += "?api-version=" + url.QueryEscape(p.o.AzureVersion)
+	}
+	return address
 }
 
 var errNoKey = errors.New("the API key cannot be read")
 
-func (p *OpenAI) credentials() ([]option.RequestOption, error) {
-	key := ""
-	if p.o.Key != nil {
-		var err error
-		if key, err = p.o.Key(); err != nil || key == "" {
-			return nil, errNoKey
-		}
+// header carries the credentials as they are now.
+func (p *OpenAI) header(requestID string) (http.Header, error) {
+	header := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}
+	if requestID != "" {
+		header.Set("X-Client-Request-Id", requestID)
 	}
-	switch {
-	case p.o.AzureVersion != "":
-		return []option.RequestOption{option.WithHeader("api-key", key), option.WithQuery("api-version", p.o.AzureVersion)}, nil
-	case key != "":
-		return []option.RequestOption{option.WithAPIKey(key)}, nil
-	default:
-		return nil, nil
+	if p.o.Key == nil {
+		return header, nil
 	}
+	key, err := p.o.Key()
+	if err != nil || key == "" {
+		return nil, errNoKey
+	}
+	if p.o.AzureVersion != "" {
+		header.Set("Api-Key", key)
+	} else {
+		header.Set("Authorization", "Bearer "+key)
+	}
+	return header, nil
 }
 
 // climbDown recognises a refusal of something that can be left out, and leaves it out from now on.
 func (p *OpenAI) climbDown(err error) bool {
-	var refusal *openai.Error
-	if !errors.As(err, &refusal) || (refusal.StatusCode != http.StatusBadRequest && refusal.StatusCode != http.StatusUnprocessableEntity) {
+	var refusal *refusalError
+	if !errors.As(err, &refusal) || (refusal.status != http.StatusBadRequest && refusal.status != http.StatusUnprocessableEntity) {
 		return false
 	}
-	text := strings.ToLower(refusal.Param + " " + refusal.Message + " " + refusal.RawJSON())
+	text := strings.ToLower(refusal.text)
 	switch {
 	case strings.Contains(text, "max_completion_tokens"):
 		return p.oldLimit.CompareAndSwap(false, true)
@@ -254,7 +237,7 @@ func classify(name string, err error) error {
 	fail := func(class englog.FailureClass, code, text string) error {
 		return &englog.Failure{Class: class, Code: code, Err: fmt.Errorf("%s %s", name, text)}
 	}
-	var refusal *openai.Error
+	var refusal *refusalError
 	switch {
 	case errors.Is(err, errNoKey):
 		return fail(englog.FailureUnavailable, "credentials_missing", "has no readable API key")
@@ -265,10 +248,10 @@ func classify(name string, err error) error {
 	case !errors.As(err, &refusal):
 		return fail(englog.FailureRetryable, "unreachable", "did not give a readable answer")
 	}
-	status := strconv.Itoa(refusal.StatusCode)
-	switch code := refusal.StatusCode; {
+	status := strconv.Itoa(refusal.status)
+	switch code := refusal.status; {
 	case code == http.StatusTooManyRequests:
-		return &englog.Failure{Class: englog.FailureUnavailable, Code: "rate_limited", After: retryAfter(refusal.Response, time.Now()),
+		return &englog.Failure{Class: englog.FailureUnavailable, Code: "rate_limited", After: retryAfter(refusal.header, time.Now()),
 			Err: fmt.Errorf("%s limits our rate", name)}
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return fail(englog.FailureUnavailable, "credentials_refused", "refused our credentials with status "+status)
@@ -282,11 +265,8 @@ func classify(name string, err error) error {
 }
 
 // retryAfter reads the header in both of its forms (RFC 9110, 10.2.3); 0 if there is none.
-func retryAfter(answer *http.Response, now time.Time) time.Duration {
-	if answer == nil {
-		return 0
-	}
-	value := answer.Header.Get("Retry-After")
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
 		return time.Duration(seconds) * time.Second
 	}

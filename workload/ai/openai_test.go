@@ -1,9 +1,11 @@
 package ai_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -106,6 +108,62 @@ func TestTheLadderIsClimbedDownOnce(t *testing.T) {
 	}
 	if n := provider.Counts().Requests; n != 4+1+1 {
 		t.Errorf("%d requests: what was refused once must not be tried again", n)
+	}
+}
+
+// What goes over the wire is OpenAI's format: members by their names, those that a provider refused left out.
+func TestRequestsAreOfTheOpenAIFormat(t *testing.T) {
+	var body string
+	inner := &fake.Server{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := io.ReadAll(r.Body)
+		body = r.Header.Get("Authorization") + " " + r.Header.Get("Content-Type") + " " + string(raw)
+		r.Body = io.NopCloser(bytes.NewReader(raw))
+		inner.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	model := ai.NewOpenAI(server.URL+"/v1", "m", func() (string, error) { return "key", nil }, ai.Connection{Attempt: time.Second})
+	for _, c := range []struct {
+		refuse []string
+		holds  []string
+		lacks  []string
+	}{
+		{nil, []string{"Bearer key application/json {", `"model":"m"`, `{"role":"system","content":`, `{"role":"user","content":`, `"max_completion_tokens":2000`, `"temperature":0.2`,
+			`"response_format":{"type":"json_schema","json_schema":{"name":"word","strict":true,"schema":{"type":"object"`}, []string{`"max_tokens"`}},
+		{[]string{"json_schema", "max_completion_tokens"}, []string{`"max_tokens":2000`, `"response_format":{"type":"json_object"}`}, []string{`"max_completion_tokens"`, "json_schema"}},
+		{[]string{"json_object", "temperature"}, []string{`"max_tokens":2000`}, []string{"temperature", "response_format"}},
+	} {
+		inner.Refuse(c.refuse...)
+		if _, err := model.Complete(context.Background(), ask()); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range c.holds {
+			if !strings.Contains(body, part) {
+				t.Errorf("refused %v: no %s in %s", c.refuse, part, body)
+			}
+		}
+		for _, part := range c.lacks {
+			if strings.Contains(body, part) {
+				t.Errorf("refused %v: %s in %s", c.refuse, part, body)
+			}
+		}
+	}
+}
+
+// An answer that never ends takes no more memory than any other.
+func TestAnEndlessAnswerIsCut(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for spaces := bytes.Repeat([]byte(" "), 1<<20); ; {
+			if _, err := w.Write(spaces); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	model := ai.NewOllama(server.URL, "llama", ai.Connection{Attempt: 10 * time.Second})
+	var f *englog.Failure
+	if _, err := model.Complete(context.Background(), ask()); !errors.As(err, &f) || f.Code != "unreachable" {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/openai/openai-go/v3"
-
 	englog "github.com/garnizeh/englog-operator/workload"
 )
 
@@ -15,7 +13,7 @@ const maxBody = 60_000
 // messages makes the conversation of a request. What users wrote goes in as one JSON document in a message of its own, so that
 // it cannot be mistaken for instructions by us, and hardly by the model. The schema stands in the text as well: some
 // servers accept a schema and do not show it to the model.
-func messages(r Request) []openai.ChatCompletionMessageParamUnion {
+func messages(r Request) []message {
 	system := strings.Join([]string{
 		"You analyse entries of an engineer's private work journal.",
 		r.Instruction,
@@ -24,7 +22,7 @@ func messages(r Request) []openai.ChatCompletionMessageParamUnion {
 		"Answer with one JSON object and nothing else. It must match this JSON Schema:",
 		string(r.Schema.JSON),
 	}, "\n")
-	return []openai.ChatCompletionMessageParamUnion{openai.SystemMessage(system), openai.UserMessage(document(r))}
+	return []message{{"system", system}, {"user", document(r)}}
 }
 
 func document(r Request) string {

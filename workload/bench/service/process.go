@@ -147,12 +147,12 @@ func (p *process) cpuSeconds() float64 {
 	return (user + system) / 100
 }
 
-// residentMB is the memory of the process, from /proc.
-func (p *process) residentMB() float64 {
+// residentMB is the memory of the process, from /proc: all of it (VmRSS), or the part that is its own and no file's (RssAnon).
+func (p *process) residentMB(which string) float64 {
 	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	for _, line := range strings.Split(string(raw), "\n") {
 		var kb float64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kb); n == 1 {
+		if n, _ := fmt.Sscanf(line, which+": %f kB", &kb); n == 1 {
 			return kb / 1000
 		}
 	}
@@ -172,8 +172,9 @@ func (b *bench) measureMemory(r result) error {
 			return fmt.Errorf("the idle API is not ready")
 		}
 	}
-	r["idle_rss_mb"] = round(p.residentMB())
-	fmt.Printf("idle API: %.1f MB resident after 10 s\n", p.residentMB())
+	all, own := p.residentMB("VmRSS"), p.residentMB("RssAnon")
+	r["idle_rss_mb"], r["idle_rss_own_mb"] = round(all), round(own)
+	fmt.Printf("idle API: %.1f MB resident after 10 s, of which %.1f MB are pages of the program file\n", all, all-own)
 	return nil
 }
 
