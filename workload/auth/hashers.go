@@ -44,7 +44,9 @@ func (o order) do() outcome {
 	return outcome{Hash: hash}
 }
 
-// ServeHasher is all that a hasher process does: it works off what comes in until in ends.
+// ServeHasher is all that a hasher process does: it works off what comes in until in ends. Between two orders it collects the
+// garbage of the last, so that the next one gets the same memory. Left to itself the collector lets five passwords' worth pile up,
+// 110 MB, and a fifth of a login's processor time goes into getting those pages from the kernel.
 func ServeHasher(in io.Reader, out io.Writer) error {
 	decode, encode := gob.NewDecoder(in), gob.NewEncoder(out)
 	for {
@@ -59,6 +61,7 @@ func ServeHasher(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("serve as a hasher: %w", err)
 		}
+		runtime.GC()
 	}
 }
 
