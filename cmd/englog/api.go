@@ -62,9 +62,9 @@ func apiApp(ctx context.Context, c config.Config) (*run.App, error) {
 		}}, nil
 }
 
-// newPasswords has passwords hashed beside the process that serves.
+// newPasswords has passwords hashed beside the process that serves, and one processor left to it.
 func newPasswords(bcryptCost int) (*auth.Passwords, error) {
-	passwords, err := auth.NewPasswords(config.GOMAXPROCS(), bcryptCost)
+	passwords, err := auth.NewPasswords(config.GOMAXPROCS()-1, bcryptCost)
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,14 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 
 	englog "github.com/garnizeh/englog-operator/workload"
@@ -27,17 +29,20 @@ func TestPasswordsOfBothKindsAreAccepted(t *testing.T) {
 	}
 	ctx := context.Background()
 	argon, err := p.Hash(ctx, "correct horse battery")
-	if err != nil || !strings.HasPrefix(argon, "$argon2id$v=19$m=19456,t=2,p=1$") {
+	if err != nil || !strings.HasPrefix(argon, "$argon2id$v=19$m=7168,t=5,p=1$") {
 		t.Fatalf("hash %s, %v", argon, err)
 	}
 	old, err := bcrypt.GenerateFromPassword([]byte("correct horse battery"), 4)
 	if err != nil {
 		t.Fatal(err)
 	}
+	encode, salt := base64.RawStdEncoding.EncodeToString, []byte("salt of sixteen.")
+	weaker := "$argon2id$v=19$m=64,t=1,p=1$" + encode(salt) + "$" + encode(argon2.IDKey([]byte("correct horse battery"), salt, 1, 64, 1, 32))
 	for name, c := range map[string]struct {
 		password, hash string
 		right, renew   bool
 	}{
+		"other cost":     {"correct horse battery", weaker, true, true},
 		"argon2id":       {"correct horse battery", argon, true, false},
 		"argon2id wrong": {"correct horse batterz", argon, false, false},
 		"bcrypt":         {"correct horse battery", string(old), true, true},

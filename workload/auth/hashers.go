@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// A password takes 28 ms of a core to check, on purpose. In the process that serves requests two of them hold both processors
+// A password takes 16 ms of a core to check, on purpose. In the process that serves requests two of them hold both processors
 // of the Go scheduler, which lets the requests beside them wait 10 ms at a time (measured: the slowest hundredth of reads
-// took 60 ms beside two logins, 3 ms alone), and 19 MiB of garbage for each keep the collector busy. So passwords are hashed
+// took 60 ms beside two logins, 3 ms alone), and the garbage of each keeps the collector busy. So passwords are hashed
 // by processes of their own, which share the processors with requests as the kernel sees fit, a little behind them, and which give
 // their memory back when logins cease.
 

@@ -107,7 +107,7 @@ func TestAHasherStandsBehindOthersAndKnowsNoSecrets(t *testing.T) {
 	}
 }
 
-// Each password takes 19 MiB. A hasher that let its garbage pile up would be the largest part of an API pod.
+// Each password takes 7 MiB. A hasher that let its garbage pile up would be the largest part of an API pod.
 func TestAHasherUsesItsMemoryAgain(t *testing.T) {
 	p := withHashers(t, 0)
 	for range 8 {
