@@ -183,6 +183,14 @@ test-crash: ## Kill the operator before and after writes of every step, and more
 test-gateway: ## Cutovers behind Traefik, as Ingress and as HTTPRoutes, under load (root on Linux)
 	$(GOTEST) -v -timeout 40m ./test/gateway/...
 
+.PHONY: test-rotation
+test-rotation: ## Rotate each kind of secret under load, on the real node (root on Linux)
+	$(GOTEST) -v -timeout 20m ./test/rotation/...
+
+.PHONY: test-adoption
+test-adoption: ## Take over an installation of the original manifests under load, by the commands of its how-to (root on Linux)
+	$(GOTEST) -v -timeout 30m ./test/adoption/...
+
 .PHONY: test-capacity
 test-capacity: ## Autoscalers, shortage of room, checks by query and the production sample with real parts (root on Linux)
 	$(GOTEST) -v -timeout 30m ./test/capacity/...
