@@ -58,7 +58,8 @@ func epochOf(t *testing.T, o client.Object) int {
 	return n
 }
 
-// The switch is one write for each HTTPRoute and each live Service, all with one epoch, the frontend's before the API's; and so is the way back.
+// The switch is one write for each HTTPRoute and each live Service, all with one epoch, the frontend's before the API's; the way back begins with
+// the API's.
 func TestSwitchByWeights(t *testing.T) {
 	t.Parallel()
 	covers(t, "X41", "X74")
@@ -86,19 +87,19 @@ func TestSwitchByWeights(t *testing.T) {
 		s.Rollout.Promotion.ApprovedRevision = instance.Status.Candidate.Revision
 	})
 	awaitStep(t, instance, v1alpha1.StepRetaining)
-	switchedTo(t, instance, "green", begun)
+	switchedTo(t, instance, "green", begun, "httproutes/demo-frontend services/demo-frontend httproutes/demo services/demo-api")
 
 	begun = time.Now()
 	edit(t, instance, func(s *v1alpha1.EngLogInstanceSpec) {
 		s.Version, s.Rollout.Promotion.ApprovedRevision = "1.0.0", instance.Status.Previous.Revision
 	})
 	awaitStep(t, instance, v1alpha1.StepStable)
-	switchedTo(t, instance, "blue", begun)
+	switchedTo(t, instance, "blue", begun, "httproutes/demo services/demo-api httproutes/demo-frontend services/demo-frontend")
 	cluster.AwaitGone(t, preview)
 }
 
 // switchedTo checks that all route objects lead to a color with one epoch, and the order in which they came there.
-func switchedTo(t *testing.T, instance *v1alpha1.EngLogInstance, color string, since time.Time) {
+func switchedTo(t *testing.T, instance *v1alpha1.EngLogInstance, color string, since time.Time, order string) {
 	t.Helper()
 	epochs := map[int]bool{}
 	for component, name := range map[string]string{"api": "demo", "frontend": "demo-frontend"} {
@@ -114,14 +115,14 @@ func switchedTo(t *testing.T, instance *v1alpha1.EngLogInstance, color string, s
 	if len(epochs) != 1 {
 		t.Errorf("one switch has the epochs %v", epochs)
 	}
-	var order []string
+	var made []string
 	for _, c := range about(instance, calls.Since(since)) {
 		if c.Verb == "PATCH" && slices.Contains([]string{"httproutes/demo-frontend", "services/demo-frontend", "httproutes/demo", "services/demo-api"}, c.Resource+"/"+c.Name) {
-			order = append(order, c.Resource+"/"+c.Name)
+			made = append(made, c.Resource+"/"+c.Name)
 		}
 	}
-	if got := strings.Join(order, " "); got != "httproutes/demo-frontend services/demo-frontend httproutes/demo services/demo-api" {
-		t.Errorf("the switch was %q", got)
+	if got := strings.Join(made, " "); got != order {
+		t.Errorf("the switch was %q, want %q", got, order)
 	}
 }
 
