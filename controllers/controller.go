@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/garnizeh/englog-operator/controllers/apply"
 	"github.com/garnizeh/englog-operator/controllers/observe"
@@ -27,6 +29,8 @@ type Reconciler struct {
 	report  *report.Reporter
 	kinds   *kinds
 	now     func() time.Time
+	// overtaken says how long to wait for caches that are behind a write that was refused.
+	overtaken workqueue.TypedRateLimiter[types.NamespacedName]
 }
 
 // Reconcile looks, decides, acts and tells. What it decides to do next is persisted by telling, before it is done in the next round.
@@ -49,6 +53,7 @@ func (r *Reconciler) forget(key types.NamespacedName, err error) error {
 		r.probes.Forget(key)
 		r.apply.Forget(key)
 		r.report.Forget(key)
+		r.overtaken.Forget(key)
 	}
 	return err
 }
@@ -64,19 +69,28 @@ func (r *Reconciler) act(ctx context.Context, key types.NamespacedName, seen *ob
 // foreignRetry is how often a name that is taken by a foreign object is tried again: nothing tells when it is free.
 const foreignRetry = 30 * time.Second
 
+// Caches follow within milliseconds, and a drift that an autoscaler or a Deployment's own controller gets in the way of is not left standing
+// for longer than that. Who is overtaken again and again waits longer each time.
+const (
+	firstLook = 5 * time.Millisecond
+	lastLook  = 500 * time.Millisecond
+)
+
 // tell persists the status and arranges the next look. A write that was overtaken is no failure to speak of: the world has moved on, and
 // so the decision is simply made again.
 func (r *Reconciler) tell(ctx context.Context, seen *observe.Seen, next plan.Plan, failure error) (ctrl.Result, error) {
+	key := client.ObjectKeyFromObject(seen.World.Instance)
 	if apply.Overtaken(failure) {
-		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+		return ctrl.Result{RequeueAfter: r.overtaken.When(key)}, nil
 	}
 	_, foreign := apply.ConflictOf(failure)
 	if err := r.report.Tell(ctx, seen.World, next, failure, effective(seen)); err != nil {
 		if apply.Overtaken(err) {
-			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+			return ctrl.Result{RequeueAfter: r.overtaken.When(key)}, nil
 		}
 		return ctrl.Result{}, err
 	}
+	r.overtaken.Forget(key)
 	if foreign {
 		return ctrl.Result{RequeueAfter: foreignRetry}, nil
 	}

@@ -14,6 +14,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -144,6 +145,8 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 		report: reporter,
 		kinds:  k,
 		now:    opts.Now,
+
+		overtaken: workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstLook, lastLook),
 	}, nil
 }
 

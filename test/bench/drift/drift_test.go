@@ -5,6 +5,7 @@ package drift
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -73,14 +74,15 @@ func named[T client.Object](o T, name string) T {
 func BenchmarkRepair(b *testing.B) {
 	instance := install(b)
 	var all []time.Duration
-	perKind := map[string]int{}
+	perKind, times := map[string]int{}, map[string][]time.Duration{}
 	before := repairs(b)
 	kinds := sabotages(instance.Status.Active.Revision)
 	b.ResetTimer()
 	for i := range max(trials, b.N) {
 		s := kinds[i%len(kinds)]
 		s.object.SetNamespace(instance.Namespace)
-		all = append(all, trial(b, s))
+		took := trial(b, s)
+		all, times[s.kind] = append(all, took), append(times[s.kind], took)
 		perKind[s.kind]++
 	}
 	b.StopTimer()
@@ -90,6 +92,7 @@ func BenchmarkRepair(b *testing.B) {
 	b.ReportMetric(float64(p99.Microseconds())/1000, "p99-ms")
 	b.ReportMetric(float64(len(all)), "trials")
 	counted(b, before, perKind)
+	slowest(times)
 	if p99 >= limit {
 		b.Errorf("the 99th percentile is %s, not below %s; the slowest are %v", p99, limit, all[len(all)-5:])
 	}
@@ -168,6 +171,14 @@ func repairs(b *testing.B) map[string]float64 {
 		}
 	}
 	return all
+}
+
+// slowest prints the middle and the worst of each kind.
+func slowest(times map[string][]time.Duration) {
+	for _, kind := range slices.Sorted(maps.Keys(times)) {
+		all := slices.Sorted(slices.Values(times[kind]))
+		fmt.Printf("%s: half within %s, the slowest %v\n", kind, all[len(all)/2].Round(time.Millisecond), all[len(all)-3:])
+	}
 }
 
 func counted(b *testing.B, before map[string]float64, made map[string]int) {
