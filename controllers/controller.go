@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/controllers/apply"
 	"github.com/garnizeh/englog-operator/controllers/observe"
 	"github.com/garnizeh/englog-operator/controllers/plan"
@@ -29,7 +30,7 @@ type Reconciler struct {
 	report  *report.Reporter
 	kinds   *kinds
 	now     func() time.Time
-	// overtaken says how long to wait for caches that are behind a write that was refused.
+	// overtaken counts how often in a row an instance at rest was overtaken.
 	overtaken workqueue.TypedRateLimiter[types.NamespacedName]
 }
 
@@ -69,28 +70,38 @@ func (r *Reconciler) act(ctx context.Context, key types.NamespacedName, seen *ob
 // foreignRetry is how often a name that is taken by a foreign object is tried again: nothing tells when it is free.
 const foreignRetry = 30 * time.Second
 
-// Caches follow within milliseconds, and a drift that an autoscaler or a Deployment's own controller gets in the way of is not left standing
-// for longer than that. Who is overtaken again and again waits longer each time.
+// How soon a decision that was overtaken is made again. In a rollout things move all the time, and each try is a write: it waits until they rest.
+// Otherwise it is the repair of drift, which an autoscaler's or a Deployment's own controller gets in the way of by writing several times within a
+// tenth of a second: it is tried at once, and more slowly when that does not help.
 const (
-	firstLook = 5 * time.Millisecond
-	lastLook  = 500 * time.Millisecond
+	calmly    = 50 * time.Millisecond
+	soon      = 5 * time.Millisecond
+	soonTimes = 16
+	later     = 250 * time.Millisecond
 )
+
+// again is how long to wait for caches that are behind a write which was refused.
+func (r *Reconciler) again(instance *v1alpha1.EngLogInstance) time.Duration {
+	if rollout := instance.Status.Rollout; rollout != nil && rollout.Step != v1alpha1.StepStable {
+		return calmly
+	}
+	return r.overtaken.When(client.ObjectKeyFromObject(instance))
+}
 
 // tell persists the status and arranges the next look. A write that was overtaken is no failure to speak of: the world has moved on, and
 // so the decision is simply made again.
 func (r *Reconciler) tell(ctx context.Context, seen *observe.Seen, next plan.Plan, failure error) (ctrl.Result, error) {
-	key := client.ObjectKeyFromObject(seen.World.Instance)
 	if apply.Overtaken(failure) {
-		return ctrl.Result{RequeueAfter: r.overtaken.When(key)}, nil
+		return ctrl.Result{RequeueAfter: r.again(seen.World.Instance)}, nil
 	}
 	_, foreign := apply.ConflictOf(failure)
 	if err := r.report.Tell(ctx, seen.World, next, failure, effective(seen)); err != nil {
 		if apply.Overtaken(err) {
-			return ctrl.Result{RequeueAfter: r.overtaken.When(key)}, nil
+			return ctrl.Result{RequeueAfter: r.again(seen.World.Instance)}, nil
 		}
 		return ctrl.Result{}, err
 	}
-	r.overtaken.Forget(key)
+	r.overtaken.Forget(client.ObjectKeyFromObject(seen.World.Instance))
 	if foreign {
 		return ctrl.Result{RequeueAfter: foreignRetry}, nil
 	}

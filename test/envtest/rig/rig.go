@@ -74,7 +74,7 @@ func Start(options Options) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "englog-rig-")
+	dir, err := os.MkdirTemp("", "englog-envtest-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the rig: %w", err)
 	}
