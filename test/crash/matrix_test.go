@@ -56,8 +56,8 @@ var paths = []path{
 	{
 		name: "rolled back", revert: v1alpha1.StepRetaining, outcome: v1alpha1.OutcomeRolledBack,
 		writes: []kill{
-			{step: v1alpha1.StepRollingBack, write: "switch frontend to $from"},
 			{step: v1alpha1.StepRollingBack, write: "switch api to $from"},
+			{step: v1alpha1.StepRollingBack, write: "switch frontend to $from"},
 			{step: v1alpha1.StepAborting, write: "scale api $to to 0"},
 		},
 	},
