@@ -71,13 +71,10 @@ func (r *Reconciler) act(ctx context.Context, key types.NamespacedName, seen *ob
 const foreignRetry = 30 * time.Second
 
 // How soon a decision that was overtaken is made again. In a rollout things move all the time, and each try is a write: it waits until they rest.
-// Otherwise it is the repair of drift, which an autoscaler's or a Deployment's own controller gets in the way of by writing several times within a
-// tenth of a second: it is tried at once, and more slowly when that does not help.
+// Otherwise it is the repair of drift, which an autoscaler's own controller gets in the way of by writing once: it is tried at once.
 const (
-	calmly    = 50 * time.Millisecond
-	soon      = 5 * time.Millisecond
-	soonTimes = 16
-	later     = 250 * time.Millisecond
+	soon   = 5 * time.Millisecond
+	calmly = 50 * time.Millisecond
 )
 
 // again is how long to wait for caches that are behind a write which was refused.

@@ -146,7 +146,7 @@ func assemble(mgr manager.Manager, opts Options, wake func(types.NamespacedName)
 		kinds:  k,
 		now:    opts.Now,
 
-		overtaken: workqueue.NewTypedItemFastSlowRateLimiter[types.NamespacedName](soon, later, soonTimes),
+		overtaken: workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](soon, calmly),
 	}, nil
 }
 
