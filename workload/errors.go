@@ -86,6 +86,11 @@ func Stale(current int32) *Error {
 	}
 }
 
+// StaleProfile makes the error for a change of a profile that was based on an older state of it.
+func StaleProfile() *Error {
+	return Errorf(CodeStale, "The profile was changed meanwhile. Read it again and repeat the change.")
+}
+
 // Unavailable makes the error for a dependency that does not answer.
 func Unavailable(message string, cause error) *Error {
 	return &Error{Code: CodeUnavailable, Message: message, Err: cause, RetryAfter: time.Second}

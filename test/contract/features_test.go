@@ -51,8 +51,8 @@ func TestFeaturesAreShown(t *testing.T) {
 		for _, m := range target.FindAllStringSubmatch(shown, -1) {
 			evidence++
 			name, bench := strings.CutPrefix(m[1], "bench-")
-			_, err := os.Stat("../bench/" + name)
-			if bench && err != nil || !bench && !strings.Contains(string(makefile), "\n"+m[1]+":") {
+			found, _ := filepath.Glob("../../*/bench/" + name) // the pattern is good
+			if bench && len(found) == 0 || !bench && !strings.Contains(string(makefile), "\n"+m[1]+":") {
 				t.Errorf("%s: there is no make %s", feature, m[1])
 			}
 		}

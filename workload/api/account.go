@@ -89,10 +89,18 @@ func (s *Server) readProfile(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.w.Header()["Etag"] = []string{profileTag(u)}
 	return c.json(http.StatusOK, showUser(u))
 }
 
+// profileTag is the ETag of a profile, whose version is the moment of its last change.
+func profileTag(u englog.User) string { return etag(u.UpdatedAt.UnixMicro()) }
+
 func (s *Server) changeProfile(c *call) error {
+	version, err := c.ifMatch(64)
+	if err != nil {
+		return err
+	}
 	var in struct {
 		Name        *string             `json:"name"`
 		Bio         *string             `json:"bio"`
@@ -101,7 +109,10 @@ func (s *Server) changeProfile(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	u, err := s.Accounts.ChangeProfile(c.ctx, c.actor, auth.ProfileChange{Name: in.Name, Bio: in.Bio, Preferences: in.Preferences})
+	u, err := s.Accounts.ChangeProfile(c.ctx, c.actor, auth.ProfileChange{BasedOn: version, Name: in.Name, Bio: in.Bio, Preferences: in.Preferences})
+	if err == nil || englog.CodeOf(err) == englog.CodeStale {
+		c.w.Header()["Etag"] = []string{profileTag(u)}
+	}
 	if err != nil {
 		return err
 	}

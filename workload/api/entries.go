@@ -106,14 +106,20 @@ func (s *Server) readEntry(c *call) error {
 	return c.sendBuilt(http.StatusOK, func(b []byte) []byte { return appendEntry(b, &e) })
 }
 
-// ifMatch reads the version that an edit is based on.
-func (c *call) ifMatch() (int32, error) {
+// ifMatch reads the version that an edit is based on; bits are those of versions of its kind.
+func (c *call) ifMatch(bits int) (int64, error) {
 	raw := c.r.Header.Get("If-Match")
 	if raw == "" {
 		return 0, &statusError{http.StatusPreconditionRequired,
 			englog.Invalid("If-Match", "is required: send the ETag of the version that the edit is based on")}
 	}
-	return parseETag(raw)
+	return parseETag(raw, bits)
+}
+
+// entryVersion reads the version of an entry that an edit is based on.
+func (c *call) entryVersion() (int32, error) {
+	version, err := c.ifMatch(32)
+	return int32(version), err //nolint:gosec // of 32 bits
 }
 
 func (s *Server) updateEntry(c *call) error {
@@ -121,7 +127,7 @@ func (s *Server) updateEntry(c *call) error {
 	if err != nil {
 		return err
 	}
-	version, err := c.ifMatch()
+	version, err := c.entryVersion()
 	if err != nil {
 		return err
 	}
@@ -155,7 +161,7 @@ func (s *Server) deleteEntry(c *call) error {
 	if err != nil {
 		return err
 	}
-	version, err := c.ifMatch()
+	version, err := c.entryVersion()
 	if err != nil {
 		return err
 	}

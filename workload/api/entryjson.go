@@ -29,19 +29,23 @@ func (in entryInput) content() englog.EntryContent {
 		DurationMinutes: in.DurationMinutes, Mood: in.Mood, OccurredAt: in.OccurredAt, Tags: in.Tags, Metadata: in.Metadata}
 }
 
-func etag(version int32) string { return `"v` + strconv.Itoa(int(version)) + `"` }
-
-// parseETag reads the version that an edit is based on.
-func parseETag(raw string) (int32, error) {
-	if len(raw) < 4 || raw[:2] != `"v` || raw[len(raw)-1] != '"' {
-		return 0, englog.Invalid("If-Match", `must be the ETag of the version that the edit is based on, for example "v1"`)
-	}
-	n, err := strconv.ParseInt(raw[2:len(raw)-1], 10, 32)
-	if err != nil || n < 1 {
-		return 0, englog.Invalid("If-Match", `must be the ETag of the version that the edit is based on, for example "v1"`)
-	}
-	return int32(n), nil
+func etag[V int32 | int64](version V) string {
+	return `"v` + strconv.FormatInt(int64(version), 10) + `"`
 }
+
+// parseETag reads the version that an edit is based on; bits are those of versions of its kind.
+func parseETag(raw string, bits int) (int64, error) {
+	if len(raw) < 4 || raw[:2] != `"v` || raw[len(raw)-1] != '"' {
+		return 0, errNoETag
+	}
+	n, err := strconv.ParseInt(raw[2:len(raw)-1], 10, bits)
+	if err != nil || n < 1 {
+		return 0, errNoETag
+	}
+	return n, nil
+}
+
+var errNoETag = englog.Invalid("If-Match", `must be the ETag of the version that the edit is based on, for example "v1"`)
 
 // appendEntry appends the JSON of an entry. It is written by hand because the
 // lists and reads of entries are most of all traffic.

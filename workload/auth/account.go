@@ -20,15 +20,20 @@ func (s *Service) Profile(ctx context.Context, by englog.Actor) (englog.User, er
 
 // ProfileChange holds what is to change; nil stays.
 type ProfileChange struct {
+	// BasedOn is UpdatedAt of the account that the change was made to, in microseconds since 1970.
+	BasedOn     int64
 	Name, Bio   *string
 	Preferences *englog.Preferences
 }
 
-// ChangeProfile stores name, bio and preferences.
+// ChangeProfile stores name, bio and preferences. A change that was based on an older state is stale; the account as it is comes with that error.
 func (s *Service) ChangeProfile(ctx context.Context, by englog.Actor, change ProfileChange) (englog.User, error) {
 	u, err := s.Store.User(ctx, by.UserID)
 	if err != nil {
 		return u, err
+	}
+	if u.UpdatedAt.UnixMicro() != change.BasedOn {
+		return u, englog.StaleProfile()
 	}
 	var errs []error
 	if change.Name != nil {
@@ -49,8 +54,13 @@ func (s *Service) ChangeProfile(ctx context.Context, by englog.Actor, change Pro
 	if err := joinFields(errs...); err != nil {
 		return u, err
 	}
+	before := u.UpdatedAt
 	u.UpdatedAt = s.Clock.Now()
-	return u, s.Store.UpdateUser(ctx, u)
+	err = s.Store.UpdateUser(ctx, u, before)
+	if englog.CodeOf(err) == englog.CodeStale {
+		return s.ChangeProfile(ctx, by, change) // somebody was quicker, and is seen now
+	}
+	return u, err
 }
 
 // checkDisabled refuses a kind that nobody knows: a switch with a slip of the pen

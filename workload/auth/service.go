@@ -16,7 +16,7 @@ type Store interface {
 	User(ctx context.Context, id englog.UserID) (englog.User, error)
 	UserByEmail(ctx context.Context, email string) (englog.User, error)
 	CreateUser(ctx context.Context, u englog.User, inviteHash []byte) error
-	UpdateUser(ctx context.Context, u englog.User) error
+	UpdateUser(ctx context.Context, u englog.User, before time.Time) error
 	SetPassword(ctx context.Context, id englog.UserID, hash string, epoch int32, now time.Time) error
 	UpgradeHash(ctx context.Context, id englog.UserID, hash, old string) error
 	DeleteUser(ctx context.Context, id englog.UserID, now time.Time) error

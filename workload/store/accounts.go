@@ -107,13 +107,19 @@ func (s *Store) CreateUser(ctx context.Context, u englog.User, inviteHash []byte
 
 const updateUserSQL = `
 UPDATE users SET name = $2, bio = $3, timezone = $4, language = $5, theme = $6, ai_enabled = $7, disabled_tasks = $8, updated_at = $9
- WHERE id = $1`
+ WHERE id = $1 AND updated_at = $10`
 
-// UpdateUser stores name, bio and preferences.
-func (s *Store) UpdateUser(ctx context.Context, u englog.User) error {
+// UpdateUser stores name, bio and preferences of a user that was last updated at before: of two changes at once the later one is stale.
+func (s *Store) UpdateUser(ctx context.Context, u englog.User, before time.Time) error {
 	p := u.Preferences
-	return s.exec(ctx, "update a user", updateUserSQL, u.ID, u.Name, u.Bio, p.Timezone, p.Language, p.Theme, p.AIEnabled,
-		orEmpty(p.DisabledTasks), u.UpdatedAt)
+	tag, err := s.pool.Exec(ctx, updateUserSQL, u.ID, u.Name, u.Bio, p.Timezone, p.Language, p.Theme, p.AIEnabled, orEmpty(p.DisabledTasks), u.UpdatedAt, before)
+	if err != nil {
+		return fmt.Errorf("update a user: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return englog.StaleProfile()
+	}
+	return nil
 }
 
 const setPasswordSQL = `

@@ -129,7 +129,7 @@ func TestNothingLeavesWhenAIIsOff(t *testing.T) {
 	provider, s := model(t, nil)
 	u := s.Register(t)
 	off := map[string]any{"timezone": "UTC", "language": "en", "theme": "system", "ai_enabled": false, "disabled_tasks": []string{}}
-	s.Want(t, 200, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"preferences": off}})
+	s.ChangeProfile(t, 200, u.Access, map[string]any{"preferences": off})
 	id := s.Write(t, u.Access, map[string]any{"body": "private", "occurred_at": "2026-03-04T09:00:00Z"})
 	if refs, err := s.Store.Tasks().EnsureWeekly(t.Context(), time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)); err != nil || refs != 0 {
 		t.Errorf("%d weekly tasks, %v", refs, err)

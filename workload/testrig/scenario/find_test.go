@@ -95,8 +95,8 @@ func TestTagsFilterRenameMergeRemove(t *testing.T) {
 func TestNumbersFollowTheUsersCalendar(t *testing.T) {
 	s := Start(t, Options{})
 	u := s.Register(t)
-	s.Want(t, 200, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"preferences": map[string]any{
-		"timezone": "Pacific/Auckland", "language": "en", "theme": "system", "ai_enabled": false, "disabled_tasks": []string{}}}})
+	s.ChangeProfile(t, 200, u.Access, map[string]any{"preferences": map[string]any{
+		"timezone": "Pacific/Auckland", "language": "en", "theme": "system", "ai_enabled": false, "disabled_tasks": []string{}}})
 	zone, err := time.LoadLocation("Pacific/Auckland")
 	if err != nil {
 		t.Fatal(err)

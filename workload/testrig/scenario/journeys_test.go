@@ -243,11 +243,33 @@ func TestADeletedAccountComesBackByLogin(t *testing.T) {
 	s.Want(t, 401, Request{Method: "POST", Path: "/auth/login", Body: map[string]any{"email": u.Email, "password": Password}})
 }
 
+// Two devices that change the profile at once do not write over each other.
+func TestAProfileIsChangedAsItWasSeen(t *testing.T) {
+	s := Start(t, Options{})
+	u := s.Register(t)
+	seen := s.ProfileTag(t, u.Access)
+	change := func(status int, tag, bio string) Answer {
+		t.Helper()
+		return s.Want(t, status, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Header: map[string]string{"If-Match": tag}, Body: map[string]any{"bio": bio}})
+	}
+	s.Clock.Advance(time.Second)
+	first := change(200, seen, "the first")
+	second := change(412, seen, "the second")
+	if tag := first.Header.Get("ETag"); tag == seen || second.Header.Get("ETag") != tag || second.Text("code") != "stale" {
+		t.Errorf("seen %s, then %v, then %v %s", seen, first.Header, second.Header, second.Body)
+	}
+	if again := change(200, second.Header.Get("ETag"), "the third"); again.Text("bio") != "the third" {
+		t.Errorf("the change was not taken: %s", again.Body)
+	}
+	s.Want(t, 428, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Invalid: true, Body: map[string]any{"bio": "unseen"}})
+	change(400, `"v0"`, "nothing")
+}
+
 func TestPreferencesSwitchTheAnalysisOff(t *testing.T) {
 	s := Start(t, Options{})
 	u := s.Register(t)
 	preferences := map[string]any{"timezone": "Europe/Berlin", "language": "de", "theme": "dark", "ai_enabled": true, "disabled_tasks": []string{"sentiment"}}
-	s.Want(t, 200, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"bio": "Engineer", "preferences": preferences}})
+	s.ChangeProfile(t, 200, u.Access, map[string]any{"bio": "Engineer", "preferences": preferences})
 	tasks := func(id string) int {
 		return len(s.Want(t, 200, Request{Method: "GET", Path: "/entries/" + id + "/tasks", Token: u.Access}).Items())
 	}
@@ -255,22 +277,23 @@ func TestPreferencesSwitchTheAnalysisOff(t *testing.T) {
 		t.Errorf("%d tasks, want 5", n)
 	}
 	preferences["ai_enabled"] = false
-	s.Want(t, 200, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"preferences": preferences}})
+	s.ChangeProfile(t, 200, u.Access, map[string]any{"preferences": preferences})
 	if n := tasks(s.Write(t, u.Access, map[string]any{"body": "nothing at all"})); n != 0 {
 		t.Errorf("%d tasks, want none", n)
 	}
 	for _, list := range []any{nil, []string{}} {
 		preferences["disabled_tasks"] = list
-		answer := s.Want(t, 200, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Invalid: true, Body: map[string]any{"preferences": preferences}})
+		answer := s.Want(t, 200, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Invalid: true,
+			Header: map[string]string{"If-Match": s.ProfileTag(t, u.Access)}, Body: map[string]any{"preferences": preferences}})
 		if !strings.Contains(answer.Body, `"disabled_tasks":[]`) {
 			t.Errorf("nothing is switched off: %s", answer.Body)
 		}
 	}
 	preferences["disabled_tasks"] = []string{"sentimental"}
-	if a := s.Want(t, 400, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"preferences": preferences}}); !strings.Contains(a.Body, "tag_suggestions") {
+	if a := s.ChangeProfile(t, 400, u.Access, map[string]any{"preferences": preferences}); !strings.Contains(a.Body, "tag_suggestions") {
 		t.Errorf("an unknown kind: %s", a.Body)
 	}
 	preferences["disabled_tasks"] = []string{}
 	preferences["timezone"] = "Mars/Olympus"
-	s.Want(t, 400, Request{Method: "PATCH", Path: "/auth/profile", Token: u.Access, Body: map[string]any{"preferences": preferences}})
+	s.ChangeProfile(t, 400, u.Access, map[string]any{"preferences": preferences})
 }

@@ -82,6 +82,7 @@ type subject struct {
 	fill  *strings.Replacer
 	token string
 	paths map[string]string // operation prefix → id
+	tag   string            // the version of what is edited
 }
 
 // A task can be run again only once it is done.
@@ -106,9 +107,11 @@ func newSubject(t *testing.T, s *Service, who string, tasksDone bool) subject {
 	v := subject{token: owner.Access, paths: map[string]string{"/entries": entry, "/auth/sessions": session, "/auth/tokens": pat.Text("id"), "/tasks": task}}
 	v.fill = strings.NewReplacer("{email}", owner.Email, "{refresh}", owner.Refresh, "{entry}", entry, "{fresh}", strings.SplitN(owner.Email, "@", 2)[0][:20],
 		"{code}", s.Mailbox.Messages()[0].Code)
+	v.tag = s.ProfileTag(t, owner.Access)
 	switch who {
 	case "stranger":
 		v.token = s.Register(t).Access
+		v.tag = s.ProfileTag(t, v.token)
 	case "anonymous":
 		v.token = ""
 	case "reader", "writer":
@@ -120,6 +123,9 @@ func newSubject(t *testing.T, s *Service, who string, tasksDone bool) subject {
 
 func (v subject) request(method, path string, op *openapi3.Operation) Request {
 	r := Request{Method: method, Token: v.token, Header: map[string]string{"If-Match": `"v1"`}, Path: path}
+	if path == "/auth/profile" {
+		r.Header["If-Match"] = v.tag
+	}
 	for prefix, id := range v.paths {
 		if strings.HasPrefix(path, prefix+"/{id}") {
 			r.Path = strings.Replace(path, "{id}", id, 1)

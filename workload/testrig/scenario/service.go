@@ -361,6 +361,20 @@ func (s *Service) Write(t testing.TB, token string, fields map[string]any) strin
 	return s.Want(t, 201, Request{Method: "POST", Path: "/entries", Token: token, Body: fields}).Text("id")
 }
 
+// ProfileTag reads the ETag of the own profile.
+func (s *Service) ProfileTag(t testing.TB, token string) string {
+	t.Helper()
+	return s.Want(t, 200, Request{Method: "GET", Path: "/auth/profile", Token: token}).Header.Get("ETag")
+}
+
+// ChangeProfile changes the profile as it is now, and demands a status.
+func (s *Service) ChangeProfile(t testing.TB, status int, token string, change map[string]any) Answer {
+	t.Helper()
+	return s.Want(t, status, Request{
+		Method: "PATCH", Path: "/auth/profile", Token: token, Header: map[string]string{"If-Match": s.ProfileTag(t, token)}, Body: change,
+	})
+}
+
 // Await repeats a look until it is content.
 func Await(t testing.TB, what string, look func() bool) {
 	t.Helper()
