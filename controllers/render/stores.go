@@ -68,7 +68,7 @@ func stores(in Input) []managedStore {
 func postgresql(in Input, m *v1alpha1.ManagedDatabase) managedStore {
 	return managedStore{
 		component: revision.Database, port: 5432, image: m.Image, script: postgresqlScript, storage: *m.Storage, resources: m.Resources,
-		keys: []string{"password", "ownerPassword", "superuserPassword"},
+		keys: []string{"username", "password", "ownerPassword", "superuserPassword"},
 		env: []corev1.EnvVar{
 			{Name: "MAJOR", Value: number(m.MajorVersion)},
 			{Name: "MAX_CONNECTIONS", Value: number(in.Spec.Database.MaxConnections + 10)}, // ten for people and backups

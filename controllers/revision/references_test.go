@@ -213,6 +213,10 @@ func TestStoreCredentials(t *testing.T) {
 	if part := StoreCredentials(instance, Database, first, random); string(part["password"]) != string(first["password"]) || len(part["ownerPassword"]) == 0 {
 		t.Error("completing a Secret replaced what was there, or left something out")
 	}
+	rotated := StoreCredentials(instance, Database, map[string][]byte{"username": []byte("englog_b"), "password": []byte("p")}, random)
+	if got, want := string(rotated["uri"]), "postgres://englog_b:p@j-database.ns.svc:5432/englog?sslmode=disable"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 	cache := StoreCredentials(instance, Cache, map[string][]byte{"password": []byte("p")}, random)
 	if got, want := string(cache["uri"]), "redis://:p@j-cache.ns.svc:6379/0"; got != want {
 		t.Errorf("got %s, want %s", got, want)

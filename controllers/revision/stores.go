@@ -12,6 +12,7 @@ const (
 	passwordKey          = "password"
 	ownerPasswordKey     = "ownerPassword"
 	superuserPasswordKey = "superuserPassword"
+	usernameKey          = "username"
 )
 
 // ManagedStores lists the stores that the operator runs for a spec.
@@ -27,7 +28,7 @@ func ManagedStores(spec v1alpha1.EngLogInstanceSpec) []string {
 }
 
 // StoreCredentials completes the content of a Managed store's Secret, under the keys that External databases use too. What the Secret has
-// is kept: the volume was made with it. Random gives letters, digits, '-' and '_' only, since the values go into URIs and into SQL.
+// is kept: the volume was made with it, or a person has rotated it. Random gives letters, digits, '-' and '_' only, since the values go into URIs and into SQL.
 func StoreCredentials(instance *v1alpha1.EngLogInstance, store string, have map[string][]byte, random func() []byte) map[string][]byte {
 	out := map[string][]byte{}
 	made := func(key string) string {
@@ -45,10 +46,14 @@ func StoreCredentials(instance *v1alpha1.EngLogInstance, store string, have map[
 		return out
 	}
 	made(superuserPasswordKey)
+	user := "englog"
+	if given := have[usernameKey]; len(given) > 0 { // a second role, to rotate without a gap
+		user = string(given)
+	}
 	service, owner := made(passwordKey), made(ownerPasswordKey)
 	set(out, map[string]string{
-		"host": host, "port": "5432", "dbname": "englog", "username": "englog",
-		"uri":      uri("postgres", "englog", service, host, "5432", "englog", "sslmode=disable"),
+		"host": host, "port": "5432", "dbname": "englog", usernameKey: user,
+		"uri":      uri("postgres", user, service, host, "5432", "englog", "sslmode=disable"),
 		"ownerURI": uri("postgres", "englog_owner", owner, host, "5432", "englog", "sslmode=disable"),
 	})
 	return out

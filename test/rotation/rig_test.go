@@ -80,6 +80,7 @@ func attentive(manifest string) string {
 // speaking is an instance whose insights come from a provider that wants a key.
 func speaking(s *v1alpha1.EngLogInstanceSpec) {
 	s.Auth = &v1alpha1.AuthSpec{AccessTokenSeconds: tokenSeconds}
+	s.API.Env = []v1alpha1.EnvVar{{Name: "HOUSE_TOKEN", SecretKey: &v1alpha1.EnvSecretKey{Key: "HOUSE_TOKEN"}}}
 	s.AI = &v1alpha1.AISpec{
 		RequestsPerUserPerDay: new(int32(1_000_000)),
 		Providers:             []v1alpha1.AIProvider{{Name: "openai", Type: v1alpha1.AIProviderOpenAI, OpenAI: &v1alpha1.OpenAIProvider{BaseURL: provider.BaseURL}}},
@@ -105,7 +106,7 @@ func (r *rig) install(t *testing.T) {
 	if err := r.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.write(t, map[string]string{"REDIS_URL": cacheURL(r.cachePassword), "JWT_SECRET": r.signing, "OPENAI_API_KEY": r.aiKey})
+	r.write(t, map[string]string{"REDIS_URL": cacheURL(r.cachePassword), "JWT_SECRET": r.signing, "OPENAI_API_KEY": r.aiKey, "HOUSE_TOKEN": secret()})
 	if err := r.Apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +168,11 @@ func (r *rig) databaseURL(t *testing.T, role, password string) string {
 // write changes keys of the instance's Secret; an empty value takes the key away.
 func (r *rig) write(t *testing.T, values map[string]string) {
 	t.Helper()
+	r.writeTo(t, cutover.Name+"-secrets", values)
+}
+
+func (r *rig) writeTo(t *testing.T, secret string, values map[string]string) {
+	t.Helper()
 	data := map[string]any{}
 	for key, value := range values {
 		if data[key] = []byte(value); value == "" {
@@ -177,17 +183,22 @@ func (r *rig) write(t *testing.T, values map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: cutover.Namespace, Name: cutover.Name + "-secrets"}}
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: cutover.Namespace, Name: secret}}
 	if err := r.Patch(t.Context(), s, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// rotate changes keys of the Secret and follows the rollout that this starts to its end.
+// rotate changes keys of the instance's Secret and follows the rollout that this starts to its end.
 func (r *rig) rotate(t *testing.T, values map[string]string) {
 	t.Helper()
+	r.rotateIn(t, cutover.Name+"-secrets", values)
+}
+
+func (r *rig) rotateIn(t *testing.T, secret string, values map[string]string) {
+	t.Helper()
 	before, begun := r.instance(t), time.Now()
-	r.write(t, values)
+	r.writeTo(t, secret, values)
 	r.await(t, 3*time.Minute, "the rollout of the changed Secret", func(ctx context.Context) (bool, string, error) {
 		i, err := r.Instance(ctx)
 		if err != nil {

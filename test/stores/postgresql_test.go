@@ -17,21 +17,34 @@ run() { setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --clear-groups sh "$SCRIPT
 run & server=$!
 n=0; until run ready; do n=$((n+1)); [ $n -lt 200 ] || exit 98; sleep 0.1; done
 as() { echo "$1: $(PGPASSWORD=$(cat "$CREDENTIALS/$3") psql -h 127.0.0.1 -U "$2" -d englog -v ON_ERROR_STOP=1 -Atqc "$4" 2>&1 | tr '\n' ' ')"; }
+user=$(cat "$CREDENTIALS/username")
 as migrate englog_owner ownerPassword "CREATE TABLE entry (id bigserial PRIMARY KEY, body text)"
-as rows englog password "INSERT INTO entry (body) VALUES ('a'); UPDATE entry SET body = 'b'; SELECT body FROM entry; DELETE FROM entry"
-as create englog password "CREATE TABLE mine (id int)"
-as drop englog password "DROP TABLE entry"
-as role englog password "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
-as read_files englog password "SELECT pg_read_file('/etc/passwd')"
-as wrong englog ownerPassword "SELECT 1"
+as rows "$user" password "INSERT INTO entry (body) VALUES ('a'); UPDATE entry SET body = 'b'; SELECT body FROM entry; DELETE FROM entry"
+as create "$user" password "CREATE TABLE mine (id int)"
+as drop "$user" password "DROP TABLE entry"
+as role "$user" password "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+as read_files "$user" password "SELECT pg_read_file('/etc/passwd')"
+as wrong "$user" ownerPassword "SELECT 1"
+as rotate postgres superuserPassword "CREATE ROLE second LOGIN PASSWORD '$(cat "$CREDENTIALS/password")' IN ROLE \"$user\"; ALTER ROLE second SET role = '$user'"
+as shut_out postgres superuserPassword "ALTER ROLE \"$user\" NOLOGIN"
+as first "$user" password "SELECT 1"
+as second second password "INSERT INTO entry (body) VALUES ('c'); SELECT body || current_user FROM entry"
 run stop; wait $server
 `
 
 // account is the user that the servers of Debian run as.
 const account = "postgres"
 
+// The service's role is the one that the credentials name; how-to/rotate-secrets.md lets a second one in for it.
 func TestPostgreSQLRoles(t *testing.T) {
 	t.Log("covers X49 X35")
+	for _, user := range []string{"englog", "journal-2_b"} {
+		t.Run(user, func(t *testing.T) { roles(t, user) })
+	}
+}
+
+func roles(t *testing.T, user string) {
+	t.Helper()
 	bin, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(bin) == 0 || os.Geteuid() != 0 {
 		t.Skip("needs root and PostgreSQL as Debian installs it")
@@ -46,7 +59,7 @@ func TestPostgreSQLRoles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prepare(t, dir, script)
+	prepare(t, dir, script, user)
 	command := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", session)
 	command.Dir = dir // the checkout may be below /tmp, which is another one in there
 	command.Env = append(os.Environ(), "DATA="+dir+"/data/data", "CREDENTIALS="+dir+"/credentials", "SCRIPT="+dir+"/start.sh", "MAJOR="+major, "MAX_CONNECTIONS=20",
@@ -57,7 +70,8 @@ func TestPostgreSQLRoles(t *testing.T) {
 	}
 	for label, want := range map[string]string{
 		"migrate": "", "rows": "b", "create": "permission denied for schema public", "drop": "must be owner of table entry", "role": "f|f|f",
-		"read_files": "permission denied", "wrong": "password authentication failed",
+		"read_files": "permission denied", "wrong": "password authentication failed", "rotate": "", "shut_out": "",
+		"first": "is not permitted to log in", "second": "c" + user,
 	} {
 		said, found := answer(string(output), label)
 		if !found || want == "" && said != "" || !strings.Contains(said, want) {
@@ -79,14 +93,14 @@ func answer(output, label string) (string, bool) {
 }
 
 // prepare lays out what a pod has mounted.
-func prepare(t *testing.T, dir, script string) {
+func prepare(t *testing.T, dir, script, user string) {
 	t.Helper()
 	text, err := os.ReadFile(script)
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]string{
-		"start.sh": string(text), "credentials/password": "service-password_1", "credentials/ownerPassword": "owner-password_2",
+		"start.sh": string(text), "credentials/username": user, "credentials/password": "service-password_1", "credentials/ownerPassword": "owner-password_2",
 		"credentials/superuserPassword": "superuser-password_3",
 	}
 	for _, sub := range []string{"credentials", "data"} {

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs the PostgreSQL of one instance. `start.sh` serves, `start.sh ready` asks whether it serves, `start.sh stop` ends it.
 #
-# A fresh volume gets three roles: postgres for people, englog_owner which owns the tables and migrates them, and englog which the
-# service runs as and which may change rows but no tables. The cluster is made beside its place and moved there when it is complete:
+# A fresh volume gets three roles: postgres for people, englog_owner which owns the tables and migrates them, and englog (or what the
+# credentials name) which the service runs as and which may change rows but no tables. The cluster is made beside its place and moved there when it is complete:
 # a pod that is killed meanwhile leaves nothing half done.
 set -eu
 PATH="$PATH:/usr/lib/postgresql/$MAJOR/bin"
@@ -23,6 +23,7 @@ word() {
 if [ ! -s "$DATA/PG_VERSION" ]; then
 	umask 077
 	owner=$(word ownerPassword)
+	user=$(word username)
 	service=$(word password)
 	word superuserPassword >/tmp/superuser
 	rm -rf "$DATA.new"
@@ -31,14 +32,14 @@ if [ ! -s "$DATA/PG_VERSION" ]; then
 	echo "host all all all scram-sha-256" >>"$DATA.new/pg_hba.conf"
 	postgres --single -D "$DATA.new" postgres >/dev/null <<-SQL
 		CREATE ROLE englog_owner LOGIN PASSWORD '$owner';
-		CREATE ROLE englog LOGIN PASSWORD '$service';
+		CREATE ROLE "$user" LOGIN PASSWORD '$service';
 		CREATE DATABASE englog OWNER englog_owner;
 	SQL
 	postgres --single -D "$DATA.new" englog >/dev/null <<-SQL
 		ALTER SCHEMA public OWNER TO englog_owner;
-		GRANT USAGE ON SCHEMA public TO englog;
-		ALTER DEFAULT PRIVILEGES FOR ROLE englog_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO englog;
-		ALTER DEFAULT PRIVILEGES FOR ROLE englog_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO englog;
+		GRANT USAGE ON SCHEMA public TO "$user";
+		ALTER DEFAULT PRIVILEGES FOR ROLE englog_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "$user";
+		ALTER DEFAULT PRIVILEGES FOR ROLE englog_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO "$user";
 	SQL
 	mv "$DATA.new" "$DATA"
 fi
