@@ -138,13 +138,33 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 	}
 	fence(o, e.Identity)
 	failpoint.Before(e.String())
-	if err := a.Client.Apply(ctx, o, optionsFor(id.Kind)...); err != nil {
+	if err := a.send(ctx, id, e.Identity, o); err != nil {
 		a.observe(id.Kind, Failed)
 		return fmt.Errorf("applying %s %s: %w", id.Kind, id.Name, err)
 	}
 	failpoint.After(e.String())
 	a.observe(id.Kind, news)
 	return a.remember(instance, id, intent, o)
+}
+
+// tries is how often a write is sent while nothing but its object's status gets in its way.
+const tries = 8
+
+// send applies an object. A Deployment's own controller writes its status all the while that pods come and go, and each time the
+// resourceVersion that a write names is old; while its spec is the one that was decided on, the write is sent again with the newest.
+func (a *Applier) send(ctx context.Context, id identity, decided world.Identity, o runtime.ApplyConfiguration) error {
+	for try := 1; ; try++ {
+		err := a.Client.Apply(ctx, o, optionsFor(id.Kind)...)
+		if !apierrors.IsConflict(err) || id.Kind != "Deployment" || try == tries {
+			return err //nolint:wrapcheck // by the caller
+		}
+		now := &metav1.PartialObjectMetadata{}
+		now.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(id.Kind))
+		if a.Live.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, now) != nil || !decided.SameSpec(world.IdentityOf(now)) {
+			return err //nolint:wrapcheck // by the caller
+		}
+		fence(o, world.IdentityOf(now))
+	}
 }
 
 // fenced are the kinds of which every write names the incarnation that it was decided on, or that there was none.

@@ -164,11 +164,12 @@ func RevisionComplete(s Subject) Verdict {
 	return pass
 }
 
-// EnoughReady refuses until each routed component has as many ready pods as the active color had.
+// EnoughReady refuses until each routed component has as many ready pods as the active color had. Pods beyond the size of their Deployment
+// are about to go and do not count.
 func EnoughReady(s Subject) Verdict {
 	for _, c := range routed(s) {
 		w := s.World.Workloads[world.Slot{Component: c, Color: s.Mover.Color}]
-		ready, required := seasoned(w, s), max(s.Required[c], 1)
+		ready, required := min(seasoned(w, s), w.Replicas), max(s.Required[c], 1)
 		if ready < required {
 			return refuse("NotEnoughReady", "%d of %d %s pods are ready in %s%s", ready, required, c, strings.ToLower(string(s.Mover.Color)), complaints(w, s.Mover.Revision))
 		}

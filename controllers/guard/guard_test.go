@@ -91,6 +91,9 @@ func TestGuards(t *testing.T) {
 		"a ready pod is on its way out": {
 			EnoughReady, func(s *Subject) { pods(*s, func(w *world.Workload) { w.Pods[0].Terminating = true }) }, "NotEnoughReady", "0 of 1",
 		},
+		"a ready pod is one too many for its Deployment": {
+			EnoughReady, func(s *Subject) { pods(*s, func(w *world.Workload) { w.Replicas = 0 }) }, "NotEnoughReady", "0 of 1",
+		},
 		"a pod is ready for too short a time": {
 			EnoughReady, func(s *Subject) {
 				s.MinReady = time.Second

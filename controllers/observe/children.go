@@ -43,10 +43,6 @@ func colorOf(label string) (v1alpha1.Color, bool) {
 	return "", false
 }
 
-func identity(o metav1.Object) world.Identity {
-	return world.Identity{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
-}
-
 func (c *children) workloads() map[world.Slot]world.Workload {
 	all := map[world.Slot]world.Workload{}
 	for i := range c.deployments.Items {
@@ -81,7 +77,7 @@ func (c *children) workloads() map[world.Slot]world.Workload {
 }
 
 func workload(d *appsv1.Deployment) world.Workload {
-	w := world.Workload{Exists: true, Identity: identity(d), Revision: d.Spec.Template.Labels[RevisionLabel], Replicas: 1}
+	w := world.Workload{Exists: true, Identity: world.IdentityOf(d), Revision: d.Spec.Template.Labels[RevisionLabel], Replicas: 1}
 	if d.Spec.Replicas != nil {
 		w.Replicas = *d.Spec.Replicas
 	}
@@ -90,7 +86,7 @@ func workload(d *appsv1.Deployment) world.Workload {
 }
 
 func autoscaler(h *autoscalingv2.HorizontalPodAutoscaler) *world.Autoscaler {
-	a := &world.Autoscaler{Identity: identity(h), Min: 1, Max: h.Spec.MaxReplicas, Desired: h.Status.DesiredReplicas}
+	a := &world.Autoscaler{Identity: world.IdentityOf(h), Min: 1, Max: h.Spec.MaxReplicas, Desired: h.Status.DesiredReplicas}
 	if h.Spec.MinReplicas != nil {
 		a.Min = *h.Spec.MinReplicas
 	}
@@ -174,7 +170,7 @@ func (c *children) jobStates() map[string]world.Job {
 
 // job reads a Job by its conditions: completionTime is set on success only, and counters count retries.
 func (c *children) job(j *batchv1.Job) world.Job {
-	seen := world.Job{Name: j.Name, Identity: identity(j), Revision: j.Labels[RevisionLabel], Component: j.Labels[ComponentLabel], Phase: world.JobActive}
+	seen := world.Job{Name: j.Name, Identity: world.IdentityOf(j), Revision: j.Labels[RevisionLabel], Component: j.Labels[ComponentLabel], Phase: world.JobActive}
 	for _, cond := range j.Status.Conditions {
 		if cond.Status != corev1.ConditionTrue {
 			continue
@@ -262,7 +258,7 @@ func (c *children) routes(instance string) (map[v1alpha1.ComponentName]world.Rou
 		color, _ := colorOf(s.Spec.Selector[ColorLabel])
 		epoch, _ := strconv.ParseInt(s.Annotations[EpochKey], 10, 64) // no annotation is epoch 0
 		live[component] = world.Route{
-			Exists: true, Identity: identity(s), Color: color, Revision: s.Spec.Selector[RevisionLabel], Epoch: epoch, Endpoints: endpoints,
+			Exists: true, Identity: world.IdentityOf(s), Color: color, Revision: s.Spec.Selector[RevisionLabel], Epoch: epoch, Endpoints: endpoints,
 		}
 	}
 	return live, previews
@@ -274,7 +270,7 @@ func (c *children) endpoints(s *corev1.Service) world.Endpoints {
 	for i := range c.pods.Items {
 		revisions[c.pods.Items[i].Name] = c.pods.Items[i].Labels[RevisionLabel]
 	}
-	e := world.Endpoints{Identity: identity(s), ClusterIP: s.Spec.ClusterIP, Ready: map[string]int32{}}
+	e := world.Endpoints{Identity: world.IdentityOf(s), ClusterIP: s.Spec.ClusterIP, Ready: map[string]int32{}}
 	for i := range c.slices.Items {
 		slice := &c.slices.Items[i]
 		if slice.Labels["kubernetes.io/service-name"] != s.Name {
@@ -321,7 +317,7 @@ func (c *children) leftovers(w *world.World) []world.Leftover {
 	kept := keptRevisions(w)
 	var all []world.Leftover
 	add := func(kind string, o metav1.Object) {
-		all = append(all, world.Leftover{Kind: kind, Name: o.GetName(), Identity: identity(o)})
+		all = append(all, world.Leftover{Kind: kind, Name: o.GetName(), Identity: world.IdentityOf(o)})
 	}
 	for i := range c.configs.Items {
 		if r := c.configs.Items[i].Labels[RevisionLabel]; r != "" && !kept[r] {

@@ -25,7 +25,7 @@ func (r *Reader) unwanted(w *world.World, c *children) error {
 	}
 	add := func(kind string, o metav1.Object) {
 		if !wanted[kind+"/"+o.GetName()] {
-			w.Leftovers = append(w.Leftovers, world.Leftover{Kind: kind, Name: o.GetName(), Identity: identity(o)})
+			w.Leftovers = append(w.Leftovers, world.Leftover{Kind: kind, Name: o.GetName(), Identity: world.IdentityOf(o)})
 		}
 	}
 	for i := range c.ingresses.Items {

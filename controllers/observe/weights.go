@@ -55,7 +55,7 @@ func (s *shares) add(service string, weight int32) {
 }
 
 func (s *shares) seen(o metav1.Object) world.WeightedRoute {
-	s.to.Exists, s.to.Identity = true, identity(o)
+	s.to.Exists, s.to.Identity = true, world.IdentityOf(o)
 	s.to.Epoch, _ = strconv.ParseInt(o.GetAnnotations()[EpochKey], 10, 64) // no annotation is epoch 0
 	return s.to
 }

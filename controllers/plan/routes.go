@@ -37,9 +37,10 @@ func (m *machine) routes() {
 		if !m.mayFollow(c) {
 			continue
 		}
-		for _, r := range m.carriers(c, *leader) {
-			if !m.route(r, *leader) {
-				break
+		held := false
+		for _, r := range m.carriers(c, *leader) { // the later one leads nobody before the first
+			if !held || r.shows {
+				held = !m.route(r, *leader) || held
 			}
 		}
 	}

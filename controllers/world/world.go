@@ -7,6 +7,7 @@ package world
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
@@ -124,6 +125,18 @@ type Workload struct {
 type Identity struct {
 	UID             types.UID
 	ResourceVersion string
+	// Generation is the one of its spec; 0 for kinds that have none.
+	Generation int64
+}
+
+// IdentityOf is an object's.
+func IdentityOf(o metav1.Object) Identity {
+	return Identity{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(), Generation: o.GetGeneration()}
+}
+
+// SameSpec is true for two sights of one object between which nothing but its status has moved.
+func (i Identity) SameSpec(now Identity) bool {
+	return i.UID == now.UID && i.Generation == now.Generation
 }
 
 // Pod is one pod of a slot.

@@ -302,15 +302,16 @@ func scaled(c *Cluster, seen *world.World, s plan.Scale, before Before) error {
 	if asleep(seen) {
 		return nil
 	}
-	if err := ledTo(c, s.Slot, before, "scaled to zero"); err != nil {
+	if err := ledTo(c, seen, s.Slot, before, "scaled to zero"); err != nil {
 		return err
 	}
 	return neededBy(c, seen, s.Slot, before)
 }
 
 // ledTo checks that users are not led to a slot, neither by a route nor by what is listed behind it. A leader that is overtaken cannot know of
-// a route that somebody has moved meanwhile.
-func ledTo(c *Cluster, slot world.Slot, before Before, what string) error {
+// a route that somebody has moved meanwhile. Before the first revision is active, a route that selects other pods than those which are there
+// leads to nobody.
+func ledTo(c *Cluster, seen *world.World, slot world.Slot, before Before, what string) error {
 	if index(slot) >= routedSlots {
 		return nil
 	}
@@ -319,7 +320,7 @@ func ledTo(c *Cluster, slot world.Slot, before Before, what string) error {
 	}
 	r, revision := &c.live[routeIndex(slot.Component)], before.Workload.Revision
 	known := r.author == leader || before.Author == leader
-	if r.exists && known && r.color == slot.Color {
+	if r.exists && known && r.color == slot.Color && (seen.Instance.Status.Active != nil || r.revision == revision) {
 		return broken("I2", "%s in %s was %s while its route leads there", slot.Component, slot.Color, what)
 	}
 	if r.exists && known && r.revision != revision && r.listed.Ready[revision] > 0 {
@@ -382,7 +383,7 @@ func deleted(c *Cluster, seen *world.World, d plan.Delete, before Before) error 
 			continue
 		}
 		before.Workload = c.deployments[i]
-		if err := ledTo(c, slot, before, "left without its autoscaler"); err != nil {
+		if err := ledTo(c, seen, slot, before, "left without its autoscaler"); err != nil {
 			return err
 		}
 	}

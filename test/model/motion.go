@@ -118,7 +118,7 @@ func (c *Cluster) setPods(i int, pods []world.Pod) bool {
 	d := c.touch(i)
 	d.Pods = pods
 	if d.Exists {
-		c.changed(d)
+		c.counted(d)
 	}
 	return true
 }

@@ -118,7 +118,7 @@ func (c *Cluster) overtaken(i int, e plan.Ensure) bool {
 	var now world.Identity
 	switch e.Kind {
 	case plan.Deployment:
-		now = c.deployments[i].Identity
+		return !e.Identity.SameSpec(c.deployments[i].Identity) && !c.lax.ensure
 	case plan.Autoscaler:
 		if a := c.deployments[i].Autoscaler; a != nil {
 			now = a.Identity
@@ -146,8 +146,14 @@ func (c *Cluster) touch(i int) *deployment {
 	return &c.deployments[i]
 }
 
-// changed gives a Deployment a new resourceVersion.
-func (c *Cluster) changed(d *deployment) { d.Identity.ResourceVersion = c.next() }
+// changed gives a Deployment a new resourceVersion and, since its spec has changed, a new generation.
+func (c *Cluster) changed(d *deployment) {
+	c.counted(d)
+	d.Identity.Generation++
+}
+
+// counted gives a Deployment whose status alone has moved a new resourceVersion.
+func (c *Cluster) counted(d *deployment) { d.Identity.ResourceVersion = c.next() }
 
 func (c *Cluster) ensureDeployment(i int, e plan.Ensure) (bool, error) {
 	if _, stored := c.known[e.Revision]; !stored {

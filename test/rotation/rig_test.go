@@ -48,15 +48,16 @@ type rig struct {
 	postgres *pgx.Conn
 	redis    *redis.Client
 	// The values as they are now.
-	signing, previous, aiKey, cachePassword string
-	cfg                                     load.Config
-	accounts                                *load.Accounts
-	journey                                 *load.Journey
+	signing, previous, aiKey, cachePassword, mailSecret string
+	post                                                *mailServer
+	cfg                                                 load.Config
+	accounts                                            *load.Accounts
+	journey                                             *load.Journey
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{signing: secret(), aiKey: secret(), cachePassword: secret()}
+	r := &rig{signing: secret(), aiKey: secret(), cachePassword: secret(), mailSecret: secret()}
 	stage, err := cutover.Raise(t.Context(), cutover.Options{
 		Rate: rate, ConfirmSeconds: 3, RetentionSeconds: 15, OperatorManifest: attentive, Spec: speaking,
 	}, &cutover.Lines{Out: node.Log(t)})
@@ -67,8 +68,10 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(stage.Close)
 	r.connect(t)
 	r.provider = provider.Listen(t, r.aiKey)
+	post, authority := listenForMail(t, r.mailSecret)
+	r.post = post
 	t.Cleanup(func() { r.clear(t) })
-	r.install(t)
+	r.install(t, authority)
 	return r
 }
 
@@ -77,8 +80,9 @@ func attentive(manifest string) string {
 	return strings.Replace(manifest, "- --leader-elect\n", "- --leader-elect\n        - --secret-refresh=3s\n", 1)
 }
 
-// speaking is an instance whose insights come from a provider that wants a key.
+// speaking is an instance whose insights come from a provider that wants a key, and that mails login codes.
 func speaking(s *v1alpha1.EngLogInstanceSpec) {
+	posting(s)
 	s.Auth = &v1alpha1.AuthSpec{AccessTokenSeconds: tokenSeconds}
 	s.API.Env = []v1alpha1.EnvVar{{Name: "HOUSE_TOKEN", SecretKey: &v1alpha1.EnvSecretKey{Key: "HOUSE_TOKEN"}}}
 	s.AI = &v1alpha1.AISpec{
@@ -99,14 +103,15 @@ func (r *rig) connect(t *testing.T) {
 }
 
 // install makes the instance, with a Redis user and a provider's key in its Secret.
-func (r *rig) install(t *testing.T) {
+func (r *rig) install(t *testing.T, authority string) {
 	t.Helper()
 	r.sql(t, "DROP ROLE IF EXISTS "+secondRole) // of a run that was broken off
 	r.acl(t, "reset", "on", "~*", "&*", "+@all", ">"+r.cachePassword)
 	if err := r.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.write(t, map[string]string{"REDIS_URL": cacheURL(r.cachePassword), "JWT_SECRET": r.signing, "OPENAI_API_KEY": r.aiKey, "HOUSE_TOKEN": secret()})
+	r.write(t, map[string]string{"REDIS_URL": cacheURL(r.cachePassword), "JWT_SECRET": r.signing, "OPENAI_API_KEY": r.aiKey, "HOUSE_TOKEN": secret(), "SMTP_PASSWORD": r.mailSecret})
+	r.believe(t, authority)
 	if err := r.Apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}

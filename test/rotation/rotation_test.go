@@ -30,6 +30,7 @@ func TestRotation(t *testing.T) {
 			{"database", r.database},
 			{"Redis", r.cache},
 			{"session key", func(t *testing.T) { r.sessionKey(t, v) }},
+			{"mail", r.mailPassword},
 			{"a variable of a component", func(t *testing.T) { r.rotate(t, map[string]string{"HOUSE_TOKEN": secret()}) }},
 			{"without a rollout: signing key, forgotten; provider's key", r.ignored},
 		} {
