@@ -153,18 +153,33 @@ const tries = 8
 // send applies an object. A Deployment's own controller writes its status all the while that pods come and go, and each time the
 // resourceVersion that a write names is old; while its spec is the one that was decided on, the write is sent again with the newest.
 func (a *Applier) send(ctx context.Context, id identity, decided world.Identity, o runtime.ApplyConfiguration) error {
+	named := decided
 	for try := 1; ; try++ {
 		err := a.Client.Apply(ctx, o, optionsFor(id.Kind)...)
 		if !apierrors.IsConflict(err) || id.Kind != "Deployment" || try == tries {
 			return err //nolint:wrapcheck // by the caller
 		}
-		now := &metav1.PartialObjectMetadata{}
-		now.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(id.Kind))
-		if a.Live.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, now) != nil || !decided.SameSpec(world.IdentityOf(now)) {
+		if named = a.newest(ctx, id, named); !decided.SameSpec(named) {
 			return err //nolint:wrapcheck // by the caller
 		}
-		fence(o, world.IdentityOf(now))
+		fence(o, named)
 	}
+}
+
+// newest is the incarnation of a Deployment after the one that was refused: what the cache shows, which costs nothing and is seldom behind, or
+// else what the API server says. It is empty when neither can tell.
+func (a *Applier) newest(ctx context.Context, id identity, refused world.Identity) world.Identity {
+	key := client.ObjectKey{Namespace: id.Namespace, Name: id.Name}
+	cached := &appsv1.Deployment{}
+	if err := a.Client.Get(ctx, key, cached); err == nil && cached.ResourceVersion != refused.ResourceVersion {
+		return world.IdentityOf(cached)
+	}
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(id.Kind))
+	if err := a.Live.Get(ctx, key, live); err != nil {
+		return world.Identity{}
+	}
+	return world.IdentityOf(live)
 }
 
 // fenced are the kinds of which every write names the incarnation that it was decided on, or that there was none.
