@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -138,7 +139,7 @@ func (a *Applier) apply(ctx context.Context, instance *v1alpha1.EngLogInstance, 
 	}
 	fence(o, e.Identity)
 	failpoint.Before(e.String())
-	if err := a.send(ctx, id, e.Identity, o); err != nil {
+	if err := a.send(ctx, instance, id, e.Identity, o); err != nil {
 		a.observe(id.Kind, Failed)
 		return fmt.Errorf("applying %s %s: %w", id.Kind, id.Name, err)
 	}
@@ -152,14 +153,15 @@ const tries = 8
 
 // send applies an object. A Deployment's own controller writes its status all the while that pods come and go, and each time the
 // resourceVersion that a write names is old; while its spec is the one that was decided on, the write is sent again with the newest.
-func (a *Applier) send(ctx context.Context, id identity, decided world.Identity, o runtime.ApplyConfiguration) error {
+func (a *Applier) send(ctx context.Context, instance *v1alpha1.EngLogInstance, id identity, decided world.Identity, o runtime.ApplyConfiguration) error {
 	named := decided
 	for try := 1; ; try++ {
 		err := a.Client.Apply(ctx, o, optionsFor(id.Kind)...)
-		if !apierrors.IsConflict(err) || id.Kind != "Deployment" || try == tries {
+		if !apierrors.IsConflict(err) || id.Kind != "Deployment" || decided.UID == "" || try == tries {
 			return err //nolint:wrapcheck // by the caller
 		}
-		if named = a.newest(ctx, id, named); !decided.SameSpec(named) {
+		var moved bool
+		if named, moved = a.newest(ctx, instance, id, named); !moved || !decided.SameSpec(named) {
 			return err //nolint:wrapcheck // by the caller
 		}
 		fence(o, named)
@@ -167,19 +169,26 @@ func (a *Applier) send(ctx context.Context, id identity, decided world.Identity,
 }
 
 // newest is the incarnation of a Deployment after the one that was refused: what the cache shows, which costs nothing and is seldom behind, or
-// else what the API server says. It is empty when neither can tell.
-func (a *Applier) newest(ctx context.Context, id identity, refused world.Identity) world.Identity {
-	key := client.ObjectKey{Namespace: id.Namespace, Name: id.Name}
-	cached := &appsv1.Deployment{}
-	if err := a.Client.Get(ctx, key, cached); err == nil && cached.ResourceVersion != refused.ResourceVersion {
-		return world.IdentityOf(cached)
-	}
-	live := &metav1.PartialObjectMetadata{}
+// else what the API server says. It is false when there is none, or one that is no longer ours.
+func (a *Applier) newest(ctx context.Context, instance *v1alpha1.EngLogInstance, id identity, refused world.Identity) (world.Identity, bool) {
+	cached, live := &appsv1.Deployment{}, &metav1.PartialObjectMetadata{}
 	live.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(id.Kind))
-	if err := a.Live.Get(ctx, key, live); err != nil {
-		return world.Identity{}
+	key := client.ObjectKey{Namespace: id.Namespace, Name: id.Name}
+	for _, look := range []struct {
+		from client.Reader
+		at   client.Object
+	}{{a.Client, cached}, {a.Live, live}} {
+		if err := look.from.Get(ctx, key, look.at); err == nil && later(look.at.GetResourceVersion(), refused.ResourceVersion) {
+			return world.IdentityOf(look.at), stateOf(look.at, id.Kind).adopted(instance.UID)
+		}
 	}
-	return world.IdentityOf(live)
+	return world.Identity{}, false
+}
+
+// later compares resourceVersions, which may be since Kubernetes 1.35; before that they were numbers as well.
+func later(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order > 0
 }
 
 // fenced are the kinds of which every write names the incarnation that it was decided on, or that there was none.
@@ -300,7 +309,7 @@ func (a *Applier) remove(ctx context.Context, instance *v1alpha1.EngLogInstance,
 	if d.Identity.UID != "" {
 		conditions.UID = &d.Identity.UID
 	}
-	if d.Identity.ResourceVersion != "" && d.Kind == plan.Autoscaler {
+	if d.Identity.ResourceVersion != "" && (d.Kind == plan.Autoscaler || d.Kind == plan.Service) {
 		conditions.ResourceVersion = &d.Identity.ResourceVersion
 	}
 	err := a.Client.Delete(ctx, o, conditions, client.PropagationPolicy(metav1.DeletePropagationBackground))

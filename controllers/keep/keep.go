@@ -41,6 +41,14 @@ func (c *Conflict) Error() string {
 // Reason is what a condition says about it.
 func (c *Conflict) Reason() string { return "NameConflict" }
 
+// Unfit is a Secret in which a person has written what cannot be used.
+type Unfit struct{ Secret, Problem string }
+
+func (u *Unfit) Error() string { return fmt.Sprintf("Secret %s: %s", u.Secret, u.Problem) }
+
+// Reason is what a condition says about it.
+func (u *Unfit) Reason() string { return "CredentialsUnfit" }
+
 // Keep makes sure that everything which the operator may make up exists, and returns the digest key.
 func (k *Keeper) Keep(ctx context.Context, instance *v1alpha1.EngLogInstance, references []revision.Reference) ([]byte, error) {
 	wanted := map[string]func() []byte{digestKey: random}

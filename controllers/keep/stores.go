@@ -41,6 +41,9 @@ func (k *Keeper) store(ctx context.Context, instance *v1alpha1.EngLogInstance, s
 	case secret.Labels[keptLabel] == "" || secret.Labels["app.kubernetes.io/instance"] != instance.Name:
 		return &Conflict{Secret: name}
 	}
+	if problem := revision.UnfitCredential(secret.Data); problem != "" {
+		return &Unfit{Secret: name, Problem: problem} // pods go on with what they have
+	}
 	before := secret.DeepCopy()
 	content := revision.StoreCredentials(instance, store, secret.Data, random)
 	if maps.EqualFunc(content, before.Data, func(a, b []byte) bool { return string(a) == string(b) }) {

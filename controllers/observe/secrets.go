@@ -61,10 +61,10 @@ type digests struct {
 	values     map[string]string // by revision.Reference.ID
 	readAt     time.Time
 	missing    []string
-	conflict   string
+	conflict   *world.Problem
 }
 
-// Conflict is an error of a Keeper about a Secret that has a name of ours and is not ours.
+// Conflict is an error of a Keeper that a person has to solve: a Secret has a name of ours and is not ours, or holds what cannot be used.
 type Conflict interface {
 	error
 	Reason() string
@@ -131,8 +131,8 @@ func sameReference(a, b revision.Reference) bool {
 func (d *digests) answer(w *world.World) map[string]string {
 	chosen, missing := revision.Choose(d.references, revision.Keys(d.values))
 	used := map[string]string{}
-	if d.conflict != "" {
-		w.Conflicts = append(w.Conflicts, world.Problem{Reason: "NameConflict", Message: d.conflict})
+	if d.conflict != nil {
+		w.Conflicts = append(w.Conflicts, *d.conflict)
 		return used
 	}
 	for _, r := range chosen {
@@ -166,8 +166,8 @@ func (s *Secrets) read(ctx context.Context, instance *v1alpha1.EngLogInstance, r
 	digestKey, err := s.keeper.Keep(ctx, instance, references)
 	var conflict Conflict
 	if errors.As(err, &conflict) { // looked at again soon, as what is missing is
-		message := conflict.Error()
-		return &digests{instance: instance, references: references, readAt: s.now(), missing: []string{message}, conflict: message}, nil
+		problem := &world.Problem{Reason: conflict.Reason(), Message: conflict.Error()}
+		return &digests{instance: instance, references: references, readAt: s.now(), missing: []string{problem.Message}, conflict: problem}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -223,6 +223,31 @@ func TestStoreCredentials(t *testing.T) {
 	}
 }
 
+func TestUnfitCredentials(t *testing.T) {
+	for name, test := range map[string]struct{ key, value, want string }{
+		"nothing":                     {"", "", ""},
+		"a second role":               {"username", "englog_b", ""},
+		"a line break after the role": {"username", "englog_b\n", "username must consist"},
+		"a quote":                     {"username", `a"b`, "username must consist"},
+		"the role for people":         {"username", "postgres", "must not be postgres"},
+		"the owner":                   {"username", "englog_owner", "must not be postgres"},
+		"a role of the server":        {"username", "pg_monitor", "must not be postgres"},
+		"a password that is escaped":  {"password", "p@ss/word", ""},
+		"a line break after it":       {"password", "secret\n", "password must not contain"},
+		"the owner's too":             {"ownerPassword", "a b", "ownerPassword must not contain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := UnfitCredential(map[string][]byte{test.key: []byte(test.value)})
+			if test.want == "" && got != "" || !strings.Contains(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if strings.Contains(got, "secret") {
+				t.Errorf("%q repeats the value", got)
+			}
+		})
+	}
+}
+
 func TestSnapshotForm(t *testing.T) {
 	s := Snapshot{
 		Version: "1.0.0", Config: map[string]string{"A": "b"}, Connections: 4,

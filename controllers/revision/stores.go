@@ -3,6 +3,9 @@ package revision
 import (
 	"fmt"
 	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 )
@@ -57,6 +60,28 @@ func StoreCredentials(instance *v1alpha1.EngLogInstance, store string, have map[
 		"ownerURI": uri("postgres", "englog_owner", owner, host, "5432", "englog", "sslmode=disable"),
 	})
 	return out
+}
+
+// roleName is what the service's role may be called: the name goes into SQL and into a URI.
+var roleName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
+
+// UnfitCredential says what is wrong with what a person has written into the Secret of a Managed store, and how to mend it; empty when all is
+// fine. It never repeats a value.
+func UnfitCredential(have map[string][]byte) string {
+	user := string(have[usernameKey])
+	switch {
+	case user == "":
+	case !roleName.MatchString(user):
+		return "username must consist of at most 63 letters, digits, '-' and '_', without a line break at its end"
+	case user == "postgres" || user == "englog_owner" || strings.HasPrefix(user, "pg_"):
+		return "username must not be postgres, englog_owner or begin with pg_: the service runs as a role that may change rows and no tables"
+	}
+	for _, key := range []string{passwordKey, ownerPasswordKey} {
+		if strings.ContainsFunc(string(have[key]), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+			return key + " must not contain spaces or line breaks: write it without one at its end"
+		}
+	}
+	return ""
 }
 
 func set(out map[string][]byte, values map[string]string) {

@@ -134,7 +134,7 @@ func IdentityOf(o metav1.Object) Identity {
 	return Identity{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(), Generation: o.GetGeneration()}
 }
 
-// SameSpec is true for two sights of one object between which nothing but its status has moved.
+// SameSpec is true for two sights of one object between which its spec has not moved; its status and metadata may have.
 func (i Identity) SameSpec(now Identity) bool {
 	return i.UID == now.UID && i.Generation == now.Generation
 }

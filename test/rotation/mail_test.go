@@ -187,7 +187,7 @@ func (r *rig) correspondents(t *testing.T) (stop func() (asked int, failures []s
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(cancel)
-	asked, done := 0, make(chan []string)
+	asked, done := 0, make(chan []string, 1)
 	go func() {
 		var failures []string
 		for ticker := time.NewTicker(look); ; asked++ {

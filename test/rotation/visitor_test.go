@@ -40,10 +40,11 @@ func (r *rig) visit(t *testing.T) *visitor {
 		address: "http://" + address, user: r.journey.User, password: r.journey.Password, stop: stop, done: make(chan struct{}),
 		client: &http.Client{Timeout: 4 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
-	t.Cleanup(v.end)
 	if err := v.signIn(ctx); err != nil {
+		stop()
 		t.Fatal(err)
 	}
+	t.Cleanup(v.end)
 	go v.stay(ctx)
 	return v
 }

@@ -116,3 +116,24 @@ func TestForeignCredentialsAreLeftAlone(t *testing.T) {
 	}
 	awaitCondition(t, instance, v1alpha1.ConditionReady, "True", "")
 }
+
+// A credential that would break each new connection is named, and used by nobody.
+func TestUnfitCredentialsAreNamed(t *testing.T) {
+	t.Parallel()
+	instance := draft(t, short)
+	migrated(t, instance.Namespace)
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: instance.Namespace, Name: "demo-database", Labels: map[string]string{
+			"englog.io/kept": "credentials", "app.kubernetes.io/instance": instance.Name,
+		}},
+		StringData: map[string]string{"username": "englog_b\n", "password": "from-before"},
+	}
+	cluster.Create(t, secret, instance)
+	mentions(t, awaitCondition(t, instance, v1alpha1.ConditionStalled, "True", "CredentialsUnfit"), "Secret demo-database", "username", "line break")
+	secret.StringData = map[string]string{"username": "englog_b"}
+	if err := cluster.Client.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	awaitCondition(t, instance, v1alpha1.ConditionReady, "True", "")
+	mentions(t, string(fetch(t, secret, instance.Namespace, "demo-database").Data["uri"]), "postgres://englog_b:from-before@demo-database.")
+}
