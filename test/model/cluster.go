@@ -176,7 +176,7 @@ type Cluster struct {
 
 // laxity says which preconditions of writes are ignored.
 type laxity struct {
-	scale, route, remove, ensure, status bool
+	scale, route, remove, ensure, generation, status bool
 }
 
 // NewCluster returns an empty cluster with one instance.

@@ -356,7 +356,8 @@ func neededBy(c *Cluster, seen *world.World, slot world.Slot, before Before) err
 // resized checks that a number of pods is neither fought over with an autoscaler nor cut below what the spec asks for.
 func resized(c *Cluster, seen *world.World, s plan.Scale, before Before) error {
 	d := &before.Workload
-	if d.Autoscaler != nil && d.Replicas > 0 && before.Author == leader { // an overtaken leader does not know of it
+	// An overtaken leader does not know of the autoscaler; one that makes a Deployment anew brings it to its size first.
+	if d.Autoscaler != nil && d.Replicas > 0 && before.Author == leader && seen.Workloads[s.Slot].Exists {
 		return broken("I2", "%s in %s was scaled to %d beside its autoscaler", s.Slot.Component, s.Slot.Color, s.Replicas)
 	}
 	least, _ := sized(c.spec(), s.Slot.Component)

@@ -76,6 +76,7 @@ func fencingMutants() []*Mutant {
 		{Name: "replicas are written without a precondition", Lax: laxity{scale: true}},
 		{Name: "an autoscaler is deleted without a precondition", Lax: laxity{remove: true}},
 		{Name: "Deployments and Services are written without their identity", Lax: laxity{ensure: true}},
+		{Name: "a template is written whatever its Deployment's spec is now", Lax: laxity{generation: true}},
 		{Name: "the status is written without compare-and-swap", Lax: laxity{status: true}},
 	}
 }

@@ -405,16 +405,19 @@ func (s *schedule) deleteJob() {
 	}
 }
 
-// deleteByHand removes an autoscaler, a color's Service or a record, which have to come back.
+// deleteByHand removes an autoscaler, a color's Service, a Deployment or a record, which have to come back.
 func (s *schedule) deleteByHand() {
 	i := s.rand.IntN(len(slots))
-	switch s.rand.IntN(3) {
+	switch s.rand.IntN(4) {
 	case 0:
 		s.c.touch(i).Autoscaler = nil
 		s.did("a person deletes an autoscaler")
 	case 1:
 		s.c.colors[i%routedSlots], s.c.previews = service{}, nil
 		s.did("a person deletes a color's Service")
+	case 2:
+		s.c.deleteDeployment(i)
+		s.did("a person deletes a Deployment")
 	default:
 		s.c.known = maps.Clone(s.c.known)
 		maps.DeleteFunc(s.c.known, func(string, world.Known) bool { return true })

@@ -118,7 +118,11 @@ func (c *Cluster) overtaken(i int, e plan.Ensure) bool {
 	var now world.Identity
 	switch e.Kind {
 	case plan.Deployment:
-		return !e.Identity.SameSpec(c.deployments[i].Identity) && !c.lax.ensure
+		d := c.deployments[i].Identity
+		if c.lax.generation {
+			d.Generation = e.Identity.Generation
+		}
+		return !e.Identity.SameSpec(d) && !c.lax.ensure
 	case plan.Autoscaler:
 		if a := c.deployments[i].Autoscaler; a != nil {
 			now = a.Identity
@@ -150,6 +154,16 @@ func (c *Cluster) touch(i int) *deployment {
 func (c *Cluster) changed(d *deployment) {
 	c.counted(d)
 	d.Identity.Generation++
+}
+
+// deleteDeployment takes a Deployment away, and its pods with it. Its autoscaler is an object of its own.
+func (c *Cluster) deleteDeployment(i int) {
+	d := c.touch(i)
+	pods := slices.Clone(d.Pods)
+	for at := range pods {
+		pods[at].Terminating = true
+	}
+	d.Workload = world.Workload{Pods: pods, Autoscaler: d.Autoscaler}
 }
 
 // counted gives a Deployment whose status alone has moved a new resourceVersion.
