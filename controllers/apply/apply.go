@@ -157,7 +157,7 @@ func (a *Applier) send(ctx context.Context, instance *v1alpha1.EngLogInstance, i
 	named := decided
 	for try := 1; ; try++ {
 		err := a.Client.Apply(ctx, o, optionsFor(id.Kind)...)
-		if !apierrors.IsConflict(err) || id.Kind != "Deployment" || decided.UID == "" || try == tries {
+		if !apierrors.IsConflict(err) || id.Kind != "Deployment" || try == tries {
 			return err //nolint:wrapcheck // by the caller
 		}
 		var moved bool

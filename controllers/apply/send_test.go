@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
+	"github.com/garnizeh/englog-operator/controllers/plan"
 	"github.com/garnizeh/englog-operator/controllers/world"
 )
 
@@ -112,6 +113,28 @@ func TestACreationIsNotSentAgain(t *testing.T) {
 	server := newBusy(1, func(*busy) {})
 	if err := send(t.Context(), server, world.Identity{}, appsv1ac.Deployment("demo-api-blue", "n").WithResourceVersion("")); err == nil || server.sent != 1 {
 		t.Errorf("it ended with %v after %d writes", err, server.sent)
+	}
+}
+
+// A Service and an autoscaler are deleted as they were decided on; of a Job, whose counters move, it is enough that it is the same one.
+func TestDeletionsNameWhatWasDecidedOn(t *testing.T) {
+	for kind, version := range map[plan.Kind]string{plan.Service: "5", plan.Autoscaler: "5", plan.Job: ""} {
+		var asked client.DeleteOptions
+		server := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+			Delete: func(_ context.Context, _ client.WithWatch, _ client.Object, options ...client.DeleteOption) error {
+				asked.ApplyOptions(options)
+				return nil
+			},
+		})
+		a := &Applier{Client: server}
+		d := plan.Delete{Kind: kind, Name: "demo", Identity: world.Identity{UID: "u", ResourceVersion: "5"}}
+		if err := a.remove(t.Context(), &v1alpha1.EngLogInstance{}, d); err != nil {
+			t.Fatal(err)
+		}
+		p := asked.Preconditions
+		if p == nil || p.UID == nil || *p.UID != "u" || (p.ResourceVersion != nil) != (version != "") || p.ResourceVersion != nil && *p.ResourceVersion != version {
+			t.Errorf("%s is deleted on the conditions %+v", kind, p)
+		}
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"github.com/garnizeh/englog-operator/api/v1alpha1"
 	"github.com/garnizeh/englog-operator/hack/cluster/stores"
 	"github.com/garnizeh/englog-operator/hack/demo/cutover"
-	"github.com/garnizeh/englog-operator/test/load"
 	"github.com/garnizeh/englog-operator/test/node"
 )
 
@@ -61,7 +60,10 @@ func newManagedRig(t *testing.T) *rig {
 	}
 	r.discard(t)
 	t.Cleanup(func() { r.discard(t) })
-	r.begin(t)
+	if err := r.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.welcome(t)
 	return r
 }
 
@@ -86,24 +88,6 @@ func (r *rig) discard(t *testing.T) {
 	}
 	if err := r.Remove(ctx); err != nil {
 		t.Error(err)
-	}
-}
-
-// begin installs the instance and prepares its users.
-func (r *rig) begin(t *testing.T) {
-	t.Helper()
-	if err := r.Install(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Journey(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if r.cfg, err = r.LoadConfig(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if r.accounts, _, err = load.Prepare(t.Context(), r.cfg, nil); err != nil {
-		t.Fatal(err)
 	}
 }
 

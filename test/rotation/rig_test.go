@@ -115,6 +115,12 @@ func (r *rig) install(t *testing.T, authority string) {
 	if err := r.Apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	r.welcome(t)
+}
+
+// welcome makes the users of an instance that is Ready.
+func (r *rig) welcome(t *testing.T) {
+	t.Helper()
 	var err error
 	if r.journey, err = r.Journey(t.Context()); err != nil {
 		t.Fatal(err)
